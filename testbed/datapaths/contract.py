@@ -1,0 +1,135 @@
+"""What a datapath folder offers. The agent of a node knows a datapath only through this page.
+
+A folder `testbed/datapaths/<name>/` has a callable `datapath(options)` in its `__init__.py` that returns an
+object with the members of `Datapath`. Nothing else has to be edited to add one (`find.py` looks for folders).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from testbed.machine.run import Result
+from testbed.proxier.plan import NodePlan, PlanDelta, ServiceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """One thing that this machine lacks, why that matters, and the command that mends it."""
+
+    feature: str
+    reason: str
+    fix: str
+
+
+class Node(Protocol):
+    """A handle that runs things in one node's namespaces, and nothing else."""
+
+    @property
+    def name(self) -> str: ...
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str | bytes | None = None,
+        check: bool = True,
+        timeout: float = 600.0,
+    ) -> Result:
+        """Run a program in the node's namespaces. Raises CommandFailed if `check` and its status is not 0."""
+        ...
+
+
+class Machine(Protocol):
+    """What a probe may ask of this machine before any node exists."""
+
+    def has(self, feature: str) -> bool:
+        """True if a probe (never a version) showed the feature, e.g. `iptables-nft`, `xt_recent`."""
+        ...
+
+    def why_not(self, feature: str) -> str:
+        """What the probe said, for a feature that is not there; else empty."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one `apply` did: seconds spent in each step, and how much was written."""
+
+    full: bool
+    render_seconds: float
+    restore_seconds: float
+    lines: int  # lines of input handed to the kernel's tool
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedFrontend:
+    """A service address as the kernel holds it: what every mechanism keeps of a frontend."""
+
+    key: str  # `namespace/name:port`, empty where the mechanism keeps no names
+    protocol: str
+    address: str  # empty for a node port
+    port: int
+    endpoints: tuple[str, ...]  # `address:port`, sorted
+    affinity_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The kernel's own state, read back."""
+
+    frontends: tuple[ObservedFrontend, ...]
+    size: Mapping[str, int]  # e.g. {"chains": 40, "rules": 120}
+
+
+class Datapath(Protocol):
+    """The members that a datapath offers."""
+
+    name: str
+    features: frozenset[str]  # what it can express; a case that needs more is reported as unsupported
+
+    def missing(self, machine: Machine) -> tuple[Missing, ...]:
+        """What this machine lacks for it; empty if it can run."""
+        ...
+
+    def render(self, plan: NodePlan) -> str:
+        """The whole wanted state as deterministic text. Pure."""
+        ...
+
+    def apply(self, node: Node, plan: NodePlan, delta: PlanDelta | None) -> Applied:
+        """Bring the node's kernel to `plan`.
+
+        `delta` is what changed since the plan applied last; None asks for a full pass (start, repair).
+        Atomic where the mechanism can be. Raises CommandFailed; the state is then the old one.
+        """
+        ...
+
+    def observe(self, node: Node) -> Observed:
+        """Read the kernel's state back. Changes nothing."""
+        ...
+
+    def show(self, node: Node) -> str:
+        """What an operator would look at (`iptables-save`, `ipvsadm -ln`, `nft list`)."""
+        ...
+
+    def remove(self, node: Node) -> None:
+        """Leave nothing of ours behind on the node, and nothing of others touched."""
+        ...
+
+
+DatapathOptions = Mapping[str, Any]
+"""Settings of a datapath as the Cluster document has them, e.g. `{"variant": "legacy"}` for iptables."""
+
+__all__ = [
+    "Applied",
+    "Datapath",
+    "DatapathOptions",
+    "Machine",
+    "Missing",
+    "Node",
+    "Observed",
+    "ObservedFrontend",
+    "ServiceKey",
+]

@@ -1,0 +1,208 @@
+"""Versioned objects with watch: what an API server and its etcd are to a cluster.
+
+Objects are plain Kubernetes JSON (dicts), and a dict that has been handed in or out is never changed again: a
+new version is a new dict. So readers need no copies and no locks. Knows keys and versions; knows nothing of
+what the objects mean (that is `kube.api` for admission, `kube.controllers` for consequences).
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.errors import Conflict, NotFound
+
+Object = Mapping[str, Any]
+Key = tuple[str, str, str]  # kind, namespace (empty for cluster-wide kinds), name
+
+
+class EventType(enum.StrEnum):
+    """What happened to an object (the API's watch events)."""
+
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change: `object` as it is now (for DELETED: as it was last), `old` as it was before."""
+
+    type: EventType
+    object: Object
+    old: Object | None = None
+
+
+def key_of(obj: Object) -> Key:
+    """The object's place in the store."""
+    metadata = obj["metadata"]
+    return obj["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+class Watch:
+    """A queue of events for some kinds, in the order of the changes. Close it, or use it with `with`."""
+
+    def __init__(self, store: Store, kinds: frozenset[str]) -> None:
+        self._store, self.kinds = store, kinds
+        self._events: deque[Event] = deque()
+        self._ready = threading.Condition()
+        self._closed = False
+        self._poked = False
+
+    def put(self, event: Event) -> None:
+        """Called by the store, under its lock."""
+        with self._ready:
+            self._events.append(event)
+            self._ready.notify()
+
+    def poke(self) -> None:
+        """Wake a waiting `drain` without an event (a timer, or a stop flag, has something to say)."""
+        with self._ready:
+            self._poked = True
+            self._ready.notify()
+
+    def drain(self, timeout: float | None = 0.0) -> list[Event]:
+        """Every event so far; waits up to `timeout` seconds (None: for ever) for the first one or a poke."""
+        with self._ready:
+            self._ready.wait_for(lambda: self._events or self._closed or self._poked, timeout)
+            self._poked = False
+            events = list(self._events)
+            self._events.clear()
+            return events
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        """Stop receiving; a waiting `drain` returns at once."""
+        self._store.unwatch(self)
+        with self._ready:
+            self._closed = True
+            self._ready.notify_all()
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Store:
+    """All objects of a lab instance, each with a resourceVersion from one counter."""
+
+    def __init__(self, now: Callable[[], datetime.datetime] | None = None) -> None:
+        self._lock = threading.RLock()
+        self._kinds: dict[str, dict[tuple[str, str], Object]] = {}
+        self._watches: list[Watch] = []
+        self._version = 0
+        self._now = now or (lambda: datetime.datetime.now(datetime.UTC))
+
+    @property
+    def version(self) -> int:
+        """The resourceVersion of the latest change."""
+        return self._version
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """For a caller whose reads and writes must not be parted: `with store.transaction():`."""
+        return self._lock
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """The object, or None."""
+        with self._lock:
+            return self._kinds.get(kind, {}).get((namespace, name))
+
+    def list(self, kind: str, namespace: str | None = None) -> list[Object]:
+        """All objects of a kind (in one namespace, if given), sorted by namespace and name."""
+        with self._lock:
+            found = self._kinds.get(kind, {})
+            return [found[k] for k in sorted(found) if namespace is None or k[0] == namespace]
+
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of which there is at least one object."""
+        with self._lock:
+            return tuple(sorted(kind for kind, objects in self._kinds.items() if objects))
+
+    def create(self, obj: Object) -> Object:
+        """Add an object; returns it with uid, resourceVersion and creationTimestamp. Raises Conflict."""
+        kind, namespace, name = key_of(obj)
+        with self._lock:
+            if self.get(kind, namespace, name) is not None:
+                raise Conflict(f"{kind} {namespace}/{name} exists already")
+            stamp = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+            born = {"uid": str(uuid.uuid4()), "creationTimestamp": stamp}
+            return self._put(EventType.ADDED, {**obj, "metadata": {**obj["metadata"], **born}}, None)
+
+    def update(self, obj: Object) -> Object:
+        """Replace an object; one with a resourceVersion only if it is the current one. NotFound, Conflict.
+
+        An update that changes nothing makes no new version and no event.
+        """
+        kind, namespace, name = key_of(obj)
+        with self._lock:
+            old = self.get(kind, namespace, name)
+            if old is None:
+                raise NotFound(f"{kind} {namespace}/{name} is not there")
+            given = obj["metadata"].get("resourceVersion")
+            if given is not None and given != old["metadata"]["resourceVersion"]:
+                raise Conflict(f"{kind} {namespace}/{name} was changed meanwhile")
+            kept = {k: old["metadata"][k] for k in ("uid", "creationTimestamp", "resourceVersion")}
+            new = {**obj, "metadata": {**obj["metadata"], **kept}}
+            return old if new == old else self._put(EventType.MODIFIED, new, old)
+
+    def mutate(self, kind: str, namespace: str, name: str, change: Callable[[Object], Object]) -> Object:
+        """Read, change, write without anyone in between. `change` returns a new object. Raises NotFound."""
+        with self._lock:
+            old = self.get(kind, namespace, name)
+            if old is None:
+                raise NotFound(f"{kind} {namespace}/{name} is not there")
+            return self.update(change(old))
+
+    def delete(self, kind: str, namespace: str, name: str) -> Object:
+        """Remove an object for good and return it. Raises NotFound. (Grace periods are `kube.api`'s.)"""
+        with self._lock:
+            old = self._kinds.get(kind, {}).pop((namespace, name), None)
+            if old is None:
+                raise NotFound(f"{kind} {namespace}/{name} is not there")
+            self._version += 1
+            self._tell(Event(EventType.DELETED, old, old))
+            return old
+
+    def watch(self, kinds: Iterable[str], *, initial: bool = True) -> Watch:
+        """A new watch. With `initial`, the objects that exist come first as ADDED, with no gap after them."""
+        watch = Watch(self, frozenset(kinds))
+        with self._lock:
+            if initial:
+                for obj in self._existing(watch.kinds):
+                    watch.put(Event(EventType.ADDED, obj))
+            self._watches.append(watch)
+        return watch
+
+    def unwatch(self, watch: Watch) -> None:
+        """Called by Watch.close."""
+        with self._lock:
+            if watch in self._watches:
+                self._watches.remove(watch)
+
+    def _existing(self, kinds: frozenset[str]) -> Iterator[Object]:
+        return (obj for kind in sorted(kinds) for obj in self.list(kind))
+
+    def _put(self, kind_of_event: EventType, obj: Object, old: Object | None) -> Object:
+        self._version += 1
+        new = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self._version)}}
+        kind, namespace, name = key_of(new)
+        self._kinds.setdefault(kind, {})[namespace, name] = new
+        self._tell(Event(kind_of_event, new, old))
+        return new
+
+    def _tell(self, event: Event) -> None:
+        for watch in self._watches:
+            if event.object["kind"] in watch.kinds:
+                watch.put(event)
