@@ -1,0 +1,122 @@
+"""Network namespaces by name, as `ip netns` keeps them (`/run/netns/NAME`, a bind mount of the namespace).
+
+A namespace belongs to a *thread* in Linux. `entered()` moves the calling thread for a while; what it starts or
+opens meanwhile (a process, a socket) is born inside and stays there. Knows nothing of nodes or pods.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from testbed.errors import KernelStateError
+from testbed.machine.run import Result, run
+
+CLONE_NEWNET = 0x40000000
+MS_BIND = 4096
+MNT_DETACH = 2
+FOLDER = Path("/run/netns")
+
+T = TypeVar("T")
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(status: int, what: str) -> None:
+    if status != 0:
+        number = ctypes.get_errno()
+        raise KernelStateError(f"{what}: {os.strerror(number)}")
+
+
+class Netns:
+    """A named network namespace. Cheap to make: nothing is opened before it is used."""
+
+    def __init__(self, name: str, folder: Path = FOLDER) -> None:
+        self.name = name
+        self.path = folder / name
+
+    def __repr__(self) -> str:
+        return f"Netns({self.name!r})"
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Move the calling thread into the namespace, and back at the end. May be nested."""
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._enter()
+            try:
+                yield
+            finally:
+                _check(_libc.setns(home, CLONE_NEWNET), "leaving a network namespace")
+        finally:
+            os.close(home)
+
+    def _enter(self) -> None:
+        try:
+            there = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise KernelStateError(f"network namespace {self.name}: {error.strerror}") from error
+        try:
+            _check(_libc.setns(there, CLONE_NEWNET), f"entering network namespace {self.name}")
+        finally:
+            os.close(there)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str | bytes | None = None,
+        check: bool = True,
+        timeout: float = 600.0,
+        env: Mapping[str, str] | None = None,
+    ) -> Result:
+        """Run a program inside; see `machine.run.run`."""
+        with self.entered():
+            return run(argv, stdin=stdin, check=check, timeout=timeout, env=env, where=self.name)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Call a function with the thread inside."""
+        with self.entered():
+            return function()
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket that lives inside, whatever thread uses it."""
+        with self.entered():
+            return socket.socket(family, kind, protocol)
+
+    def exists(self) -> bool:
+        """True if the name is bound to a namespace."""
+        return self.path.is_file()
+
+
+def create(names: Iterable[str], folder: Path = FOLDER) -> list[Netns]:
+    """Make namespaces under these names. Raises KernelStateError if a name is taken."""
+    folder.mkdir(parents=True, exist_ok=True)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return [_create(Netns(name, folder)) for name in names]
+    finally:
+        _check(_libc.setns(home, CLONE_NEWNET), "leaving a new network namespace")
+        os.close(home)
+
+
+def _create(netns: Netns) -> Netns:
+    try:
+        os.close(os.open(netns.path, os.O_CREAT | os.O_EXCL | os.O_RDONLY | os.O_CLOEXEC))
+    except FileExistsError as error:
+        raise KernelStateError(f"network namespace {netns.name} exists already") from error
+    _check(_libc.unshare(CLONE_NEWNET), "making a network namespace")
+    source = b"/proc/thread-self/ns/net"
+    bound = _libc.mount(source, os.fsencode(netns.path), b"none", MS_BIND, None)
+    _check(bound, f"binding network namespace {netns.name}")
+    return netns
+
+
+def delete(netns: Netns) -> None:
+    """Unbind the name; the kernel removes the namespace when nothing uses it any more."""
+    _check(_libc.umount2(os.fsencode(netns.path), MNT_DETACH), f"unbinding network namespace {netns.name}")
+    netns.path.unlink()
