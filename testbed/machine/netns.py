@@ -1,7 +1,7 @@
 """Network namespaces by name, as `ip netns` keeps them (`/run/netns/NAME`, a bind mount of the namespace).
 
-A namespace belongs to a *thread* in Linux. `entered()` moves the calling thread for a while; what it starts or
-opens meanwhile (a process, a socket) is born inside and stays there. Knows nothing of nodes or pods.
+A namespace belongs to a *thread* in Linux. `entered()` moves the calling thread for a while; what it starts
+or opens meanwhile (a process, a socket) is born inside and stays there. Knows nothing of nodes or pods.
 """
 
 from __future__ import annotations
