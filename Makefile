@@ -1,0 +1,56 @@
+# Every command that a person types here; `make help` lists them. V=1 shows what is run.
+
+V ?= 0
+Q := $(if $(filter 0,$(V)),@,)
+BIN := .venv/bin
+WORKERS ?= auto
+ARGS ?=
+
+# In a checkout that belongs to somebody else, the tools' caches go elsewhere.
+CACHE := $(if $(shell test -w . && echo yes),build/cache,$(or $(TMPDIR),/tmp)/testbed-cache-$(shell id -u))
+export MYPY_CACHE_DIR := $(CACHE)/mypy
+export RUFF_CACHE_DIR := $(CACHE)/ruff
+
+PYTEST := $(BIN)/pytest -n $(WORKERS)
+PURE := -m "not kernel and not browser"
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help deps check style types unit test bench golden clean
+
+help: ## this list
+	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@for file in $(sort $(wildcard benchmarks/bench_*.py)); do \
+	    name=$${file#benchmarks/bench_}; echo "  make bench-$${name%.py}" | tr _ -; done
+
+deps: ## install what is needed: Debian packages as root, and .venv; quick when it is there
+	$(Q).ci/deps
+
+check: deps style types unit ## style, types, unit, golden and house tests: no root, under a minute
+
+style: deps
+	$(Q)$(BIN)/ruff check --quiet .
+	$(Q)$(BIN)/ruff format --quiet --check .
+
+types: deps
+	$(Q)$(BIN)/mypy --no-error-summary
+
+unit: deps
+	$(Q)$(PYTEST) $(PURE) $(ARGS)
+
+test: deps style types ## everything, with real packets in real namespaces
+	$(Q)$(PYTEST) $(ARGS)
+
+bench: deps ## measure, and write results/<run>/report.html
+	$(Q)$(BIN)/testbed bench scenarios/first-light $(ARGS)
+
+bench-%: deps ## run benchmarks/bench_<name>.py, with ARGS="..."
+	$(Q)$(BIN)/python benchmarks/bench_$(subst -,_,$*).py $(ARGS)
+
+golden: deps ## rewrite the golden files; then judge the difference that git shows
+	$(Q)TESTBED_GOLDEN=write $(PYTEST) $(PURE) $(ARGS)
+	$(Q)git --no-pager diff --stat -- tests
+
+clean: ## remove build output and caches; results and .venv stay
+	$(Q)rm -rf build .mypy_cache .ruff_cache .hypothesis .pytest_cache *.egg-info
+	$(Q)find testbed tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
