@@ -60,7 +60,7 @@ def cells_of(run: Run) -> tuple[Cell, ...]:
 def direct_for(arm: Arm, arms: Iterable[Arm]) -> Arm | None:
     """The arm that tells what the path costs without a Service; None if there is none, or `arm` is direct.
 
-    Best is one with no Service rule in the kernel at all, then one with the same rules, then the nearest size.
+    Best is one with no Service rule in the kernel, then one with the same rules, then the nearest size.
     """
     if arm.path == "direct":
         return None
