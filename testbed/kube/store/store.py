@@ -7,13 +7,13 @@ what the objects mean (that is `kube.api` for admission, `kube.controllers` for 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import enum
 import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,10 +56,10 @@ class Watch:
         self._closed = False
         self._poked = False
 
-    def put(self, event: Event) -> None:
-        """Called by the store, under its lock."""
+    def put(self, events: Iterable[Event]) -> None:
+        """Called by the store, under its lock. The events arrive together: no `drain` parts them."""
         with self._ready:
-            self._events.append(event)
+            self._events.extend(events)
             self._ready.notify()
 
     def poke(self) -> None:
@@ -103,6 +103,8 @@ class Store:
         self._kinds: dict[str, dict[tuple[str, str], Object]] = {}
         self._watches: list[Watch] = []
         self._version = 0
+        self._depth = 0  # of transactions; events wait in _untold until the outermost ends
+        self._untold: list[Event] = []
         self._now = now or (lambda: datetime.datetime.now(datetime.UTC))
 
     @property
@@ -110,9 +112,26 @@ class Store:
         """The resourceVersion of the latest change."""
         return self._version
 
-    def transaction(self) -> AbstractContextManager[Any]:
-        """For a caller whose reads and writes must not be parted: `with store.transaction():`."""
-        return self._lock
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """For a caller whose reads and writes must not be parted: `with store.transaction():`.
+
+        Nobody reads in between, and watches get all its events together at the end of the outermost one.
+        There is no way back: what was written before an exception stays, and is told.
+        """
+        with self._lock:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._tell()
+
+    def timestamp(self, later_seconds: int = 0) -> str:
+        """The store's clock in Kubernetes' notation (RFC 3339, whole seconds, UTC)."""
+        moment = self._now() + datetime.timedelta(seconds=later_seconds)
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """The object, or None."""
@@ -133,11 +152,10 @@ class Store:
     def create(self, obj: Object) -> Object:
         """Add an object; returns it with uid, resourceVersion and creationTimestamp. Raises Conflict."""
         kind, namespace, name = key_of(obj)
-        with self._lock:
+        with self.transaction():
             if self.get(kind, namespace, name) is not None:
                 raise Conflict(f"{kind} {namespace}/{name} exists already")
-            stamp = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
-            born = {"uid": str(uuid.uuid4()), "creationTimestamp": stamp}
+            born = {"uid": str(uuid.uuid4()), "creationTimestamp": self.timestamp()}
             return self._put(EventType.ADDED, {**obj, "metadata": {**obj["metadata"], **born}}, None)
 
     def update(self, obj: Object) -> Object:
@@ -146,7 +164,7 @@ class Store:
         An update that changes nothing makes no new version and no event.
         """
         kind, namespace, name = key_of(obj)
-        with self._lock:
+        with self.transaction():
             old = self.get(kind, namespace, name)
             if old is None:
                 raise NotFound(f"{kind} {namespace}/{name} is not there")
@@ -159,7 +177,7 @@ class Store:
 
     def mutate(self, kind: str, namespace: str, name: str, change: Callable[[Object], Object]) -> Object:
         """Read, change, write without anyone in between. `change` returns a new object. Raises NotFound."""
-        with self._lock:
+        with self.transaction():
             old = self.get(kind, namespace, name)
             if old is None:
                 raise NotFound(f"{kind} {namespace}/{name} is not there")
@@ -167,21 +185,21 @@ class Store:
 
     def delete(self, kind: str, namespace: str, name: str) -> Object:
         """Remove an object for good and return it. Raises NotFound. (Grace periods are `kube.api`'s.)"""
-        with self._lock:
+        with self.transaction():
             old = self._kinds.get(kind, {}).pop((namespace, name), None)
             if old is None:
                 raise NotFound(f"{kind} {namespace}/{name} is not there")
             self._version += 1
-            self._tell(Event(EventType.DELETED, old, old))
+            self._untold.append(Event(EventType.DELETED, old, old))
             return old
 
     def watch(self, kinds: Iterable[str], *, initial: bool = True) -> Watch:
         """A new watch. With `initial`, the objects that exist come first as ADDED, with no gap after them."""
         watch = Watch(self, frozenset(kinds))
         with self._lock:
+            self._tell()  # inside a transaction: what is told now is not told to the new watch as well
             if initial:
-                for obj in self._existing(watch.kinds):
-                    watch.put(Event(EventType.ADDED, obj))
+                watch.put(Event(EventType.ADDED, obj) for obj in self._existing(watch.kinds))
             self._watches.append(watch)
         return watch
 
@@ -199,10 +217,12 @@ class Store:
         new = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self._version)}}
         kind, namespace, name = key_of(new)
         self._kinds.setdefault(kind, {})[namespace, name] = new
-        self._tell(Event(kind_of_event, new, old))
+        self._untold.append(Event(kind_of_event, new, old))
         return new
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self) -> None:
+        events, self._untold = self._untold, []
         for watch in self._watches:
-            if event.object["kind"] in watch.kinds:
-                watch.put(event)
+            wanted = [event for event in events if event.object["kind"] in watch.kinds]
+            if wanted:
+                watch.put(wanted)

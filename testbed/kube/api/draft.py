@@ -1,0 +1,79 @@
+"""One object on its way in: the manifest, what is stored under its name, and what is about to be written.
+
+Knows which metadata belongs to the server. Knows no kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from testbed.errors import Mistake
+from testbed.kube.store import Key, Object, Store, key_of
+
+if TYPE_CHECKING:
+    from testbed.kube.objects import Manifest
+
+# Set by the server alone: what a manifest says about these (recorded by `kubectl get -o yaml`) is about the
+# life of an object in another cluster. The owners' uids in ownerReferences are of that cluster, too.
+SERVER_METADATA = (
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
+
+
+@dataclass
+class Draft:
+    """`body`, its metadata and its spec are copies: an admission step changes them in place, no deeper."""
+
+    manifest: Manifest
+    old: Object | None
+    body: dict[str, Any]
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        return str(self.body["kind"])
+
+    @property
+    def key(self) -> Key:
+        return key_of(self.body)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        spec: dict[str, Any] = self.body["spec"]
+        return spec
+
+    @property
+    def old_spec(self) -> Object:
+        """The stored object's spec; empty if there is none."""
+        return self.old.get("spec", {}) if self.old else {}
+
+    def mistake(self, path: str, message: str, hint: str = "") -> None:
+        """Note a mistake at a field of the manifest; the apply that this draft is part of will fail."""
+        self.mistakes.append(self.manifest.source.mistake(path, message, hint))
+
+
+def draft(store: Store, manifest: Manifest) -> Draft:
+    """The draft of a manifest: server's metadata and status as stored, all else as the manifest has it."""
+    body = dict(manifest.body)
+    old = store.get(*key_of(body))
+    stored = old["metadata"] if old else {}
+    given = {k: v for k, v in body["metadata"].items() if k not in SERVER_METADATA}
+    body["metadata"] = given | {k: stored[k] for k in SERVER_METADATA if k in stored}
+    if "spec" in body:
+        body["spec"] = dict(body["spec"])
+    return Draft(manifest, old, body)
+
+
+def keep_status(item: Draft, initial: Object) -> None:
+    """The stored status goes on; a new object starts with `initial`. The manifest's own is ignored."""
+    item.body["status"] = item.old.get("status", initial) if item.old else initial
