@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.bench.stats.interval import FEWEST, SEED, Floats, Interval, expanded_tail
+from testbed.errors import MeasurementInvalid
 
 RESAMPLES = 9999
 
@@ -36,10 +37,10 @@ def fit_line(x: Floats, y: Floats, repeat: npt.NDArray[np.int64]) -> Line:
     Whole repeats are resampled, because the points of one repeat share its noise (Davison & Hinkley 1997,
     section 3.8); expanded percentiles of the resampled slopes. Least squares from the five sums of each
     repeat (Montgomery, "Introduction to Linear Regression Analysis", section 2.2), so a resample is a sum of
-    sums. Raises ValueError if all x are equal: there is no slope.
+    sums. Raises MeasurementInvalid if all x are equal: there is no slope.
     """
     if len(x) == 0 or np.ptp(x) == 0:
-        raise ValueError("a line needs at least two different x")
+        raise MeasurementInvalid("a line needs at least two different x")
     sums = _sums_by_repeat(x, y, repeat)
     slope, intercept = (float(part) for part in _solve(sums.sum(axis=0)))
     residual = float(np.sum((y - intercept - slope * x) ** 2))

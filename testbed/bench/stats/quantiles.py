@@ -14,7 +14,7 @@ import numpy.typing as npt
 from testbed.bench.stats.interval import CONFIDENCE, FEWEST, SEED, Interval, expanded_tail
 
 Samples = npt.NDArray[np.int64] | npt.NDArray[np.float64]
-CLUSTER_RESAMPLES = 999  # each re-sorts thousands of samples; the tail needs no more
+CLUSTER_RESAMPLES = 4999
 
 
 def minimum_samples(q: float) -> int:
@@ -62,17 +62,27 @@ def pooled_quantile_interval(repeats: Sequence[Samples], q: float) -> Interval:
         return Interval(estimate, math.nan, math.nan)
     order = np.argsort(values, kind="stable")
     owner = np.repeat(np.arange(len(repeats)), [len(r) for r in repeats])[order]
-    draws = _draws(len(repeats))
-    # a repeat drawn w times counts each of its samples w times: a weighted quantile without any copying
-    reached = np.cumsum(draws[:, owner], axis=1)
-    wanted = np.ceil(q * reached[:, -1])
-    found = values[order][np.argmax(reached >= wanted[:, None], axis=1)]
+    ranks = np.cumsum(owner[:, None] == np.arange(len(repeats)), axis=0)
+    found = values[order][_resampled_places(ranks, q)]
     tail = expanded_tail(len(repeats))
     low, high = np.quantile(found, [tail, 1 - tail])
     return Interval(estimate, float(low), float(high))
 
 
-def _draws(repeats: int) -> npt.NDArray[np.int32]:
-    """How often each repeat is drawn in each resample, shape (CLUSTER_RESAMPLES, repeats)."""
+def _resampled_places(ranks: npt.NDArray[np.int64], q: float) -> npt.NDArray[np.int64]:
+    """Where the q-quantile of each resample lies among the sorted samples, shape (CLUSTER_RESAMPLES,).
+
+    `ranks[i, r]` counts the samples of repeat r among the i + 1 lowest. A repeat drawn w times counts each of
+    its samples w times, so every resample is a weighted quantile, found by bisection without copying samples.
+    """
+    repeats = ranks.shape[1]
     rng = np.random.default_rng(SEED)
-    return rng.multinomial(repeats, [1 / repeats] * repeats, size=CLUSTER_RESAMPLES).astype(np.int32)
+    draws = rng.multinomial(repeats, [1 / repeats] * repeats, size=CLUSTER_RESAMPLES)
+    wanted = q * (draws @ ranks[-1])
+    low = np.zeros(CLUSTER_RESAMPLES, dtype=np.int64)
+    high = np.full(CLUSTER_RESAMPLES, len(ranks) - 1)
+    while np.any(low < high):
+        middle = (low + high) // 2
+        enough = np.sum(draws * ranks[middle], axis=1) >= wanted
+        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+    return low

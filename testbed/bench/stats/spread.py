@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.bench.stats.interval import CONFIDENCE
+from testbed.errors import MeasurementInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,14 @@ def spread(counts: npt.NDArray[np.int64]) -> Spread:
     X² = Σ (n_i - n/k)² / (n/k), chi-square with k - 1 degrees of freedom (Pearson 1900); good from an
     expected count of 5 on (Cochran 1954). kube-proxy's random choice is multinomial with equal shares
     (probability 1/(n-i) at the i-th rule). Jain's fairness index (Σn)² / (k Σn²) (Jain, Chiu & Hawe,
-    DEC-TR-301, 1984). The band is the binomial's central 95 % for one endpoint. Raises ValueError with fewer
-    than two endpoints or without any connection.
+    DEC-TR-301, 1984). The band is the binomial's central 95 % for one endpoint. Raises MeasurementInvalid
+    with fewer than two endpoints or without any connection.
     """
     from scipy import stats
 
     k, total = len(counts), int(counts.sum())
     if k < 2 or total == 0:
-        raise ValueError("a spread needs two endpoints and a connection")
+        raise MeasurementInvalid("a spread needs two endpoints and a connection")
     expected = total / k
     chi_square = float(np.sum((counts - expected) ** 2) / expected)
     tail = (1 - CONFIDENCE) / 2
