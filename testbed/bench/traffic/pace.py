@@ -47,7 +47,7 @@ class Pace:
 
 
 def wait_until(deadline: int) -> int:
-    """Wait until CLOCK_MONOTONIC (ns) reaches `deadline`; returns its reading. Sleeps first, spins at last."""
+    """Wait until CLOCK_MONOTONIC (ns) reaches `deadline`; returns its reading. Sleeps, spins at the end."""
     now = time.monotonic_ns()
     if deadline - now > SPIN_NS:
         time.sleep((deadline - now - SPIN_NS) / SECOND)
