@@ -1,0 +1,68 @@
+"""Chain names as kube-proxy makes them.
+
+A chain name has at most 28 characters, so a service port is named by a hash: the first 16 characters of
+base32(sha256(`namespace/name:port` + lower-case protocol)), with the endpoint's `address:port` added for an
+endpoint's chain (portProtoHash and servicePortEndpointChainName in pkg/proxy/iptables/proxier.go).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from testbed.proxier.plan import Endpoint, Scope, ServiceKey
+
+SERVICES = "KUBE-SERVICES"
+EXTERNAL_SERVICES = "KUBE-EXTERNAL-SERVICES"
+NODE_PORTS = "KUBE-NODEPORTS"
+POSTROUTING = "KUBE-POSTROUTING"
+MARK_MASQ = "KUBE-MARK-MASQ"
+FORWARD = "KUBE-FORWARD"
+FIREWALL = "KUBE-FIREWALL"  # shared with the kubelet: martian loopback packets
+PROXY_FIREWALL = "KUBE-PROXY-FIREWALL"
+CANARY = "KUBE-PROXY-CANARY"
+
+TOP_LEVEL = {
+    "mangle": (CANARY,),
+    "filter": (EXTERNAL_SERVICES, FIREWALL, FORWARD, NODE_PORTS, CANARY, PROXY_FIREWALL, SERVICES),
+    "nat": (MARK_MASQ, NODE_PORTS, POSTROUTING, CANARY, SERVICES),
+}
+"""The chains that exist whatever the Services are, by table."""
+
+PER_SERVICE = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-", "KUBE-SEP-")
+"""What the names of a service port's own chains begin with; all are in table nat."""
+
+_POLICY_PREFIX = {Scope.CLUSTER: "KUBE-SVC-", Scope.LOCAL: "KUBE-SVL-"}
+
+
+def policy_chain(key: ServiceKey, scope: Scope) -> str:
+    """The chain that chooses among the endpoints of one traffic policy."""
+    return _POLICY_PREFIX[scope] + _hash(_text(key))
+
+
+def external_chain(key: ServiceKey) -> str:
+    """The chain that every external address of the service port jumps to."""
+    return "KUBE-EXT-" + _hash(_text(key))
+
+
+def firewall_chain(key: ServiceKey) -> str:
+    """The chain that lets in only the load balancer's source ranges."""
+    return "KUBE-FW-" + _hash(_text(key))
+
+
+def endpoint_chain(key: ServiceKey, endpoint: Endpoint) -> str:
+    """The chain that translates the destination to one endpoint."""
+    return "KUBE-SEP-" + _hash(_text(key) + str(endpoint))
+
+
+def is_ours(table: str, chain: str) -> bool:
+    """True for a chain that this datapath makes, in this or an earlier run."""
+    return chain in TOP_LEVEL.get(table, ()) or (table == "nat" and chain.startswith(PER_SERVICE))
+
+
+def _text(key: ServiceKey) -> str:
+    return f"{key}{key.protocol.lower()}"
+
+
+def _hash(text: str) -> str:
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()[:10]).decode()

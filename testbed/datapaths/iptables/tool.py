@@ -1,0 +1,95 @@
+"""The programs of iptables on one node: which are called, and with which arguments.
+
+Knows the two variants (`nft`: iptables over nf_tables; `legacy`: the kernel's old tables), and no rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from testbed.datapaths.contract import Node
+from testbed.datapaths.iptables.render import TOOLS
+from testbed.datapaths.iptables.ruleset import Ruleset, parse
+from testbed.datapaths.iptables.spelling import COUNTERS
+from testbed.errors import CommandFailed
+from testbed.machine.run import Result
+from testbed.proxier.plan import Family
+
+VARIANTS = ("nft", "legacy")
+
+LOCK_SECONDS = 60
+"""How long `legacy` waits for its lock file, in seconds. kube-proxy waits 5, but has its machine for itself;
+here the nodes of a cluster share one file, and a whole pass over 10,000 Services holds it for seconds."""
+
+ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet"
+TCP_BE_LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """iptables of one family and variant on one node."""
+
+    node: Node
+    variant: str
+    family: Family
+
+    def save(self) -> str:
+        """The node's ruleset with counters. Changes nothing."""
+        return self.node.run([self._program("save"), "--counters"]).stdout
+
+    def present(self) -> Ruleset:
+        """The node's ruleset, read."""
+        return parse(self.node.run([self._program("save")]).stdout)
+
+    def replace(self, text: str, *, counters: bool = False) -> Result:
+        """Replace every table that `text` names, whole. Raises CommandFailed."""
+        more = ["--counters"] if counters else []
+        return self._restore(text, more)
+
+    def change(self, text: str) -> Result:
+        """Change only the chains and rules that `text` names. Raises CommandFailed."""
+        return self._restore(text, ["--noflush"])
+
+    def _restore(self, text: str, more: list[str]) -> Result:
+        return self.node.run([self._program("restore"), "-w", str(LOCK_SECONDS), *more], stdin=text)
+
+    def _program(self, verb: str) -> str:
+        return f"{TOOLS[self.family]}-{self.variant}-{verb}"
+
+
+def ensure_counters(node: Node) -> frozenset[str]:
+    """Make the nfacct objects that rules count in; returns those that there are now.
+
+    Without the program or the kernel's support there are none, and as in kube-proxy the rules do without.
+    """
+    return frozenset(name for name in COUNTERS if _ensure_counter(node, name))
+
+
+def _ensure_counter(node: Node, name: str) -> bool:
+    try:
+        made = node.run(["nfacct", "add", name], check=False)
+    except CommandFailed:  # no such program
+        return False
+    return made.status == 0 or "exists" in made.stderr
+
+
+def delete_counters(node: Node) -> None:
+    """Remove the nfacct objects. Those that are not there, or that others' rules use, are left alone."""
+    try:
+        for name in COUNTERS:
+            node.run(["nfacct", "delete", name], check=False)
+    except CommandFailed:  # no such program, so no such objects
+        return
+
+
+def sysctls(node: Node) -> dict[str, str]:
+    """The node's settings that matter here; one that the kernel lacks is left out."""
+    out = node.run(["sysctl", "-e", ROUTE_LOCALNET, TCP_BE_LIBERAL], check=False).stdout
+    return {
+        name.strip(): value.strip() for name, _, value in (line.partition("=") for line in out.splitlines())
+    }
+
+
+def set_route_localnet(node: Node, value: str) -> None:
+    """Let packets to 127.0.0.1 be translated and routed ("1") or not ("0"). Raises CommandFailed."""
+    node.run(["sysctl", "-q", "-w", f"{ROUTE_LOCALNET}={value}"])

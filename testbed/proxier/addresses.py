@@ -1,0 +1,63 @@
+"""Addresses as Kubernetes objects spell them, read as leniently as kube-proxy reads them.
+
+Knows text and address types. Knows no objects and no policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from testbed.proxier.plan import Family, IPAddress, IPNetwork
+
+
+def parse_address(text: str) -> IPAddress | None:
+    """An address, or None for text that is none.
+
+    As `ParseIPSloppy` (k8s.io/utils/net): leading zeros of an IPv4 byte are dropped and never mean octal, and
+    an IPv4-mapped IPv6 address is the IPv4 address. Old objects hold such spellings; the rules must not.
+    """
+    try:
+        found = ip_address(_without_leading_zeros(text))
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+
+
+def parse_network(text: str) -> IPNetwork | None:
+    """A CIDR with its host bits cleared, or None (`ParseCIDRSloppy`); blanks around it are ignored."""
+    address, slash, length = text.strip().partition("/")
+    if not slash:
+        return None
+    try:
+        return ip_network(f"{_without_leading_zeros(address)}/{length}", strict=False)
+    except ValueError:
+        return None
+
+
+def family_of(item: IPAddress | IPNetwork) -> Family:
+    """The address family of an address or a network."""
+    return Family.IPV4 if isinstance(item, IPv4Address | IPv4Network) else Family.IPV6
+
+
+def addresses_of(family: Family, texts: Iterable[str]) -> tuple[IPAddress, ...]:
+    """The valid addresses of one family, in the given order, each once."""
+    found = (parse_address(text) for text in texts)
+    return tuple(dict.fromkeys(a for a in found if a is not None and family_of(a) == family))
+
+
+def networks_of(family: Family, texts: Iterable[str]) -> tuple[IPNetwork, ...]:
+    """The valid networks of one family, in the given order, each once."""
+    found = (parse_network(text) for text in texts)
+    return tuple(dict.fromkeys(n for n in found if n is not None and family_of(n) == family))
+
+
+def network_of(address: IPAddress) -> IPNetwork:
+    """The network that holds this address alone (/32 or /128)."""
+    return IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
+
+
+def _without_leading_zeros(text: str) -> str:
+    if ":" in text or "0" not in text:
+        return text
+    return ".".join(part.lstrip("0") or part[:1] for part in text.split("."))
