@@ -7,7 +7,6 @@ or opens meanwhile (a process, a socket) is born inside and stays there. Knows n
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,21 +14,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from testbed.errors import KernelStateError
+from testbed.machine import libc
 from testbed.machine.run import Result, run
 
-CLONE_NEWNET = 0x40000000
-MS_BIND = 4096
-MNT_DETACH = 2
 FOLDER = Path("/run/netns")
 
 T = TypeVar("T")
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _check(status: int, what: str) -> None:
-    if status != 0:
-        number = ctypes.get_errno()
-        raise KernelStateError(f"{what}: {os.strerror(number)}")
 
 
 class Netns:
@@ -51,7 +41,7 @@ class Netns:
             try:
                 yield
             finally:
-                _check(_libc.setns(home, CLONE_NEWNET), "leaving a network namespace")
+                libc.setns(home, libc.CLONE_NEWNET, "leaving a network namespace")
         finally:
             os.close(home)
 
@@ -61,7 +51,7 @@ class Netns:
         except OSError as error:
             raise KernelStateError(f"network namespace {self.name}: {error.strerror}") from error
         try:
-            _check(_libc.setns(there, CLONE_NEWNET), f"entering network namespace {self.name}")
+            libc.setns(there, libc.CLONE_NEWNET, f"entering network namespace {self.name}")
         finally:
             os.close(there)
 
@@ -100,7 +90,7 @@ def create(names: Iterable[str], folder: Path = FOLDER) -> list[Netns]:
     try:
         return [_create(Netns(name, folder)) for name in names]
     finally:
-        _check(_libc.setns(home, CLONE_NEWNET), "leaving a new network namespace")
+        libc.setns(home, libc.CLONE_NEWNET, "leaving a new network namespace")
         os.close(home)
 
 
@@ -109,14 +99,12 @@ def _create(netns: Netns) -> Netns:
         os.close(os.open(netns.path, os.O_CREAT | os.O_EXCL | os.O_RDONLY | os.O_CLOEXEC))
     except FileExistsError as error:
         raise KernelStateError(f"network namespace {netns.name} exists already") from error
-    _check(_libc.unshare(CLONE_NEWNET), "making a network namespace")
-    source = b"/proc/thread-self/ns/net"
-    bound = _libc.mount(source, os.fsencode(netns.path), b"none", MS_BIND, None)
-    _check(bound, f"binding network namespace {netns.name}")
+    libc.unshare(libc.CLONE_NEWNET)
+    libc.mount("/proc/thread-self/ns/net", str(netns.path), "", libc.MS_BIND)
     return netns
 
 
 def delete(netns: Netns) -> None:
     """Unbind the name; the kernel removes the namespace when nothing uses it any more."""
-    _check(_libc.umount2(os.fsencode(netns.path), MNT_DETACH), f"unbinding network namespace {netns.name}")
+    libc.unmount(str(netns.path))
     netns.path.unlink()
