@@ -1,0 +1,154 @@
+"""Rules for the Cluster document that its schema cannot say.
+
+Knows what fits together: families and subnets, the number of nodes and the pod range, names that are taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from testbed.kube.objects.addresses import NODE_POD_PREFIX, NODE_SUBNETS, OUTSIDE_SUBNETS, IPNetwork
+from testbed.kube.objects.cluster import cluster_of, named_nodes, seconds, subnets_of
+from testbed.kube.objects.fields import FieldError, FieldErrors, forbidden, invalid, one_of, too_many
+from testbed.kube.objects.ips import cidr, network_of
+from testbed.kube.objects.names import dns_label, labels, named
+from testbed.kube.objects.source import child
+
+MAX_NODES = 250  # the node network is a /24
+
+_FAMILIES = {"dual": [4, 6], "ipv4": [4], "ipv6": [6]}
+_MODES = ("ebpf", "iptables", "ipvs", "nftables")
+_ROLES = ("control-plane", "worker")
+_VARIANTS = ("legacy", "nft")
+_SUBNETS = ("podSubnet", "serviceSubnet", "loadBalancerSubnet")
+_MAX_SERVICE_BITS = 20  # kube-apiserver: "specified --service-cluster-ip-range is too large"
+_TAKEN = re.compile(r"s1|client\d+")
+
+Part = Mapping[str, Any]
+
+
+def cluster_errors(body: Part) -> FieldErrors:
+    """The mistakes in a Cluster document."""
+    networking, proxy, nodes = body.get("networking", {}), body.get("kubeProxy", {}), body.get("nodes", [])
+    yield from _networking(networking)
+    yield from _kube_proxy(proxy)
+    yield from _nodes(nodes)
+    if "links" in body:
+        hint = "leave the field out; every link is a plain one"
+        yield forbidden("links", "links with impairments are not available yet", hint)
+    mistaken = [*_networking(networking), *_nodes(nodes)]
+    if not mistaken and body.get("metadata", {}).get("name"):
+        yield from _sizes(body)
+
+
+def _networking(fields: Part) -> FieldErrors:
+    family = fields.get("ipFamily", "dual")
+    yield from one_of("networking.ipFamily", family, tuple(_FAMILIES))
+    yield from one_of("networking.kubeProxyMode", fields.get("kubeProxyMode", "iptables"), _MODES)
+    for name in _SUBNETS:
+        if fields.get(name):
+            yield from _subnets(f"networking.{name}", fields[name], family)
+
+
+def _subnets(path: str, text: str, family: str) -> FieldErrors:
+    parts = subnets_of(text)
+    wrong = [error for part in parts for error in cidr(path, part)]
+    yield from wrong
+    versions = sorted(network.version for network in map(network_of, parts) if network)
+    wanted = _FAMILIES.get(family, versions)
+    if not wrong and versions != wanted:
+        need = " and ".join(f"one IPv{version} network" for version in wanted)
+        yield invalid(path, text, f"must be {need}, as networking.ipFamily is {family}")
+
+
+def _kube_proxy(fields: Part) -> FieldErrors:
+    addresses = fields.get("nodePortAddresses", [])
+    for i, text in enumerate(addresses):
+        if text != "primary":
+            yield from cidr(child("kubeProxy.nodePortAddresses", i), text)
+        elif len(addresses) > 1:
+            detail = '"primary" must be the only value'  # KubeProxyConfiguration.NodePortAddressesPrimary
+            yield invalid(child("kubeProxy.nodePortAddresses", i), text, detail)
+    yield from _detect_local_mode(fields.get("detectLocalMode", "ClusterCIDR"))
+    yield from one_of(
+        "kubeProxy.iptables.variant", fields.get("iptables", {}).get("variant", "nft"), _VARIANTS
+    )
+    for mode in _MODES:
+        for name in ("minSyncPeriod", "syncPeriod"):
+            if name in fields.get(mode, {}):
+                yield from _duration(f"kubeProxy.{mode}.{name}", fields[mode][name])
+
+
+def _detect_local_mode(mode: str) -> FieldErrors:
+    if mode in ("NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"):
+        yield forbidden("kubeProxy.detectLocalMode", f"{mode} is not available yet", "write ClusterCIDR")
+    else:
+        yield from one_of("kubeProxy.detectLocalMode", mode, ("ClusterCIDR",))
+
+
+def _duration(path: str, value: Any) -> FieldErrors:
+    if not isinstance(value, str) or seconds(value) is None:
+        yield invalid(path, value, "must be a duration with its unit", "e.g. 30s, 1m30s or 500ms")
+
+
+def _nodes(entries: Sequence[Part]) -> FieldErrors:
+    count = sum(entry.get("count", 1) for entry in entries)
+    if count > MAX_NODES:
+        yield too_many("nodes", count, MAX_NODES)
+        return
+    for i, entry in enumerate(entries):
+        yield from _node(child("nodes", i), entry)
+    seen: dict[str, int] = {}
+    for i, name in _names(entries):
+        first = seen.setdefault(name, i)
+        if first != i:
+            path = f"nodes[{i}].name" if "name" in entries[i] else f"nodes[{i}]"
+            yield FieldError(path, f'Duplicate value: "{name}"', f"nodes[{first}] is called so already")
+
+
+def _node(path: str, entry: Part) -> FieldErrors:
+    yield from one_of(f"{path}.role", entry.get("role", "worker"), _ROLES)
+    yield from labels(f"{path}.labels", entry.get("labels", {}))
+    name = entry.get("name", "")
+    if name:
+        yield from named(f"{path}.name", name, dns_label)
+    if _TAKEN.fullmatch(name):
+        yield invalid(f"{path}.name", name, "is the name of another host of the lab instance", "e.g. node1")
+    if name and entry.get("count", 1) > 1:
+        yield forbidden(f"{path}.count", "may not be used with a name", "without a name they become nodeN")
+
+
+def _names(entries: Sequence[Part]) -> Iterator[tuple[int, str]]:
+    """The name of each node with the index of its entry."""
+    owners = [i for i, entry in enumerate(entries) for _ in range(entry.get("count", 1))]
+    return zip(owners, (node.name for node in named_nodes(entries)), strict=True)
+
+
+def _sizes(body: Part) -> FieldErrors:
+    """Ranges must hold what is to live in them, and lie apart."""
+    cluster = cluster_of(body)
+    networking = cluster.networking
+    for network in networking.pod_subnets:
+        room = NODE_POD_PREFIX[network.version] - network.prefixlen
+        if room < 0 or 2**room < len(cluster.nodes):
+            detail = f"must hold a /{NODE_POD_PREFIX[network.version]} for each of {len(cluster.nodes)} nodes"
+            yield invalid("networking.podSubnet", str(network), detail)
+    for network in networking.service_subnets:
+        if network.max_prefixlen - network.prefixlen > _MAX_SERVICE_BITS:
+            most = network.max_prefixlen - _MAX_SERVICE_BITS
+            yield invalid("networking.serviceSubnet", str(network), f"must be a /{most} or smaller")
+    ranges = (networking.pod_subnets, networking.service_subnets, networking.load_balancer_subnets)
+    yield from _overlaps(dict(zip(_SUBNETS, ranges, strict=True)))
+
+
+def _overlaps(ranges: Mapping[str, Sequence[IPNetwork]]) -> FieldErrors:
+    taken = [(network, "nodes") for network in NODE_SUBNETS]
+    taken += [(network, "the outside") for network in OUTSIDE_SUBNETS]
+    for name in _SUBNETS:
+        for network in ranges[name]:
+            for other, owner in taken:
+                if other.version == network.version and other.overlaps(network):
+                    yield invalid(f"networking.{name}", str(network), f"overlaps {other} ({owner})")
+            taken.append((network, name))

@@ -1,0 +1,55 @@
+"""The kinds of objects that testbed knows, with the names that people type for them.
+
+Knows names. Knows neither fields (`schema.py`) nor what an object means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from testbed.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind, as `kubectl api-resources` lists it."""
+
+    name: str
+    api_version: str
+    plural: str
+    singular: str
+    short_names: tuple[str, ...]
+    namespaced: bool
+
+    def words(self) -> frozenset[str]:
+        """Every word that names this kind on a command line, in lower case."""
+        return frozenset((self.name.lower(), self.plural, self.singular, *self.short_names))
+
+
+CLUSTER = Kind("Cluster", "testbed.dev/v1alpha1", "clusters", "cluster", (), False)
+"""Ours: what Kubernetes does not say (nodes, subnets, datapath). It is read from files, never stored."""
+
+_STORED = (
+    Kind("Namespace", "v1", "namespaces", "namespace", ("ns",), False),
+    Kind("Node", "v1", "nodes", "node", ("no",), False),
+    Kind("Pod", "v1", "pods", "pod", ("po",), True),
+    Kind("Deployment", "apps/v1", "deployments", "deployment", ("deploy",), True),
+    Kind("Service", "v1", "services", "service", ("svc",), True),
+    Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices", "endpointslice", (), True),
+)
+
+KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _STORED})
+"""Every kind of stored object by its name. The Cluster document is not one of them."""
+
+_BY_WORD = {word: kind for kind in _STORED for word in kind.words()}
+
+
+def kind_named(word: str) -> Kind:
+    """The kind that `word` names: `svc`, `service`, `services`, `Service`. Else UsageError with the list."""
+    kind = _BY_WORD.get(word.lower())
+    if kind is None:
+        known = ", ".join("/".join((kind.plural, *kind.short_names)) for kind in _STORED)
+        raise UsageError(f"there is no kind {word!r}; known kinds: {known}")
+    return kind
