@@ -6,17 +6,13 @@ Knows the store and the other objects of the same call. Checks and fills drafts;
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from ipaddress import ip_network
-from typing import TYPE_CHECKING
 
 from testbed.kube.api.cluster_ips import ClusterIPs
 from testbed.kube.api.draft import Draft, keep_status
 from testbed.kube.api.families import choose_families
 from testbed.kube.api.node_ports import NodePorts, carry_over_ports
+from testbed.kube.objects import ClusterConfig
 from testbed.kube.store import Key, Store, key_of, terminating
-
-if TYPE_CHECKING:
-    from testbed.kube.objects import ClusterConfig
 
 
 def check_unique(drafts: Sequence[Draft]) -> None:
@@ -114,7 +110,7 @@ def allocate(store: Store, cluster: ClusterConfig, services: Sequence[Draft]) ->
     """
     if not services:
         return
-    networks = [ip_network(str(subnet)) for subnet in cluster.networking.service_subnets]
+    networks = cluster.networking.service_subnets
     families = tuple(f"IPv{network.version}" for network in networks)
     for item in services:
         choose_families(item, families)

@@ -7,10 +7,11 @@ can leak. A call keeps what existing Services hold, then grants explicit wishes,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 
 from testbed.kube.api.draft import Draft
 from testbed.kube.api.families import cluster_ips, family_of, headless, needs_cluster_ip
+from testbed.kube.objects.addresses import IPNetwork
 from testbed.kube.store import Object, Pool
 
 TAKEN = "provided IP is already allocated"
@@ -19,11 +20,10 @@ TAKEN = "provided IP is already allocated"
 class Range:
     """The usable addresses of one service range: not the network's own, for IPv4 not the broadcast."""
 
-    def __init__(self, network: IPv4Network | IPv6Network) -> None:
+    def __init__(self, network: IPNetwork) -> None:
         self.network = network
         first, last = int(network.network_address) + 1, int(network.broadcast_address)
-        last -= isinstance(network, IPv4Network)
-        self._type = IPv4Address if isinstance(network, IPv4Network) else IPv6Address
+        last -= network.version == 4
         self._pool = Pool(first, last, static_band(network.num_addresses))
 
     def hold(self, address: str) -> None:
@@ -40,7 +40,7 @@ class Range:
     def take(self) -> str | None:
         """The lowest free address of the dynamic band, then of the static one; None if all are held."""
         number = self._pool.take()
-        return None if number is None else str(self._type(number))
+        return None if number is None else str(type(self.network.network_address)(number))
 
 
 def static_band(size: int) -> int:
@@ -51,7 +51,7 @@ def static_band(size: int) -> int:
 class ClusterIPs:
     """The service ranges of a cluster, primary family first, during one apply."""
 
-    def __init__(self, networks: Sequence[IPv4Network | IPv6Network]) -> None:
+    def __init__(self, networks: Sequence[IPNetwork]) -> None:
         self._ranges = {f"IPv{network.version}": Range(network) for network in networks}
 
     def hold(self, spec: Object) -> None:

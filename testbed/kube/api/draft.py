@@ -6,13 +6,11 @@ Knows which metadata belongs to the server. Knows no kind.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from testbed.errors import Mistake
+from testbed.kube.objects import Manifest
 from testbed.kube.store import Key, Object, Store, key_of
-
-if TYPE_CHECKING:
-    from testbed.kube.objects import Manifest
 
 # Set by the server alone: what a manifest says about these (recorded by `kubectl get -o yaml`) is about the
 # life of an object in another cluster. The owners' uids in ownerReferences are of that cluster, too.

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from testbed.kube.api.draft import Draft
+from testbed.kube.objects.addresses import NODE_PORTS
 from testbed.kube.store import Object, Pool
 
-FIRST, LAST = 30000, 32767  # kube-apiserver --service-node-port-range
-STATIC = 86  # KEP-3668: min(max(16, 2768/32), 128)
+FIRST, LAST = NODE_PORTS[0], NODE_PORTS[-1]
+STATIC = min(max(16, len(NODE_PORTS) // 32), 128)  # KEP-3668
 HEALTH_CHECK = "spec.healthCheckNodePort"
 
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from testbed.errors import ManifestErrors, NotFound, UsageError
 from testbed.kube.api.admission import ADMIT, allocate, check_namespaces, check_unique
 from testbed.kube.api.draft import Draft, draft
+from testbed.kube.objects import ClusterConfig, Manifest
 from testbed.kube.store import Store, end
-
-if TYPE_CHECKING:
-    from testbed.kube.objects import ClusterConfig, Manifest
 
 NAMESPACES = ("default", "kube-system")  # there from the start; as in Kubernetes they cannot be deleted
 

@@ -1,0 +1,167 @@
+"""EndpointSlices of Services with a selector (Kubernetes' pkg/controller/endpointslice).
+
+Keeps indexes, so that a pod's change touches only the Services that select it, and a Service only the pods
+that carry one of its labels. What an endpoint is says `endpoints.py`; how slices are laid out, `slices.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from testbed.kube.controllers.endpoints import address_of, endpoint, ports_of
+from testbed.kube.controllers.selectors import Labels, has_all, labels_of
+from testbed.kube.controllers.slices import SERVICE_NAME, Changes, Group, arrange, managed
+from testbed.kube.store import Event, EventType, Key, Object, Store, key_of
+
+ZONE = "topology.kubernetes.io/zone"
+
+Pair = tuple[str, str, str]  # namespace, label, value
+Name = tuple[str, str]  # namespace and name of a Service
+
+
+def selector_of(service: Object) -> Labels:
+    """The labels that the Service's pods have; empty if its slices are not the controller's to make."""
+    spec = service["spec"]
+    if spec.get("type") == "ExternalName":
+        return {}
+    return spec.get("selector") or {}
+
+
+class EndpointSliceController:
+    """Writes only the slices that change."""
+
+    name = "endpointslice"
+    kinds = ("EndpointSlice", "Node", "Pod", "Service")
+
+    def __init__(self) -> None:
+        self._services: dict[Name, Object] = {}
+        self._selecting: dict[Pair, set[Name]] = {}  # Services by the first label of their selector
+        self._pods: dict[Pair, dict[Key, Object]] = {}  # pods by each of their labels
+        self._on_node: dict[str, dict[Key, Object]] = {}
+        self._zones: dict[str, str] = {}
+        self._slices: dict[Name, dict[str, Object]] = {}
+        self._dirty: dict[Name, None] = {}
+
+    def handle(self, store: Store, events: Sequence[Event]) -> None:
+        """Learn, then look at each Service that is concerned once."""
+        learn = {
+            "EndpointSlice": self._learn_slice,
+            "Node": self._learn_node,
+            "Pod": self._learn_pod,
+            "Service": self._learn_service,
+        }
+        for event in events:
+            learn[event.object["kind"]](event)
+        for name in list(self._dirty):
+            service = self._services.get(name)
+            if service is not None and selector_of(service):
+                self._write(store, name, self._changes(store, name, service))
+        self._dirty.clear()
+
+    def _learn_service(self, event: Event) -> None:
+        service = event.object
+        name = service["metadata"]["namespace"], service["metadata"]["name"]
+        old = self._services.pop(name, None)
+        if old is not None and selector_of(old):
+            self._selecting[_index_pair(old)].discard(name)
+        if event.type is EventType.DELETED:
+            return
+        self._services[name] = service
+        if selector_of(service):
+            self._selecting.setdefault(_index_pair(service), set()).add(name)
+            self._dirty[name] = None
+
+    def _learn_slice(self, event: Event) -> None:
+        for slice_ in (event.old, event.object):
+            if slice_ is None or not managed(slice_):
+                continue
+            name = slice_["metadata"]["namespace"], labels_of(slice_).get(SERVICE_NAME, "")
+            slices = self._slices.setdefault(name, {})
+            current = slice_ is event.object and event.type is not EventType.DELETED
+            if current and slices.get(slice_["metadata"]["name"]) is slice_:
+                continue  # our own writing
+            slices.pop(slice_["metadata"]["name"], None)
+            if current:
+                slices[slice_["metadata"]["name"]] = slice_
+            self._dirty[name] = None
+
+    def _learn_node(self, event: Event) -> None:
+        name = event.object["metadata"]["name"]
+        zone = "" if event.type is EventType.DELETED else labels_of(event.object).get(ZONE, "")
+        if self._zones.get(name, "") != zone:
+            self._zones[name] = zone
+            for pod in self._on_node.get(name, {}).values():
+                self._touch(pod)
+
+    def _learn_pod(self, event: Event) -> None:
+        key = key_of(event.object)
+        if event.old is not None:
+            self._forget_pod(key, event.old)
+        if event.type is EventType.DELETED:
+            return
+        for pair in _pairs(event.object):
+            self._pods.setdefault(pair, {})[key] = event.object
+        self._on_node.setdefault(event.object["spec"].get("nodeName", ""), {})[key] = event.object
+        self._touch(event.object)
+
+    def _forget_pod(self, key: Key, pod: Object) -> None:
+        for pair in _pairs(pod):
+            self._pods.get(pair, {}).pop(key, None)
+        self._on_node.get(pod["spec"].get("nodeName", ""), {}).pop(key, None)
+        self._touch(pod)
+
+    def _touch(self, pod: Object) -> None:
+        """The Services that select the pod want another look."""
+        for pair in _pairs(pod):
+            for name in self._selecting.get(pair, ()):
+                if has_all(labels_of(pod), selector_of(self._services[name])):
+                    self._dirty[name] = None
+
+    def _changes(self, store: Store, name: Name, service: Object) -> Changes:
+        slices, namespace = self._slices.get(name, {}), name[0]
+        existing = [slices[key] for key in sorted(slices)]
+        wanted = self._wanted(service)
+        return arrange(
+            service, wanted, existing, lambda n: store.get("EndpointSlice", namespace, n) is not None
+        )
+
+    def _wanted(self, service: Object) -> dict[Group, dict[str, Object]]:
+        """The Service's endpoints by family and ports; an empty group for a family without any."""
+        wanted: dict[Group, dict[str, Object]] = {}
+        pods = [(pod, ports_of(service, pod)) for pod in self._selected(service)]
+        for family in service["spec"].get("ipFamilies") or ("IPv4",):
+            for pod, ports in pods:
+                address = address_of(pod, family)
+                if address:
+                    zone = self._zones.get(pod["spec"].get("nodeName", ""), "")
+                    found = endpoint(pod, address, service, zone)
+                    wanted.setdefault((family, ports), {})[pod["metadata"]["uid"]] = found
+            if not any(group[0] == family for group in wanted):
+                wanted[family, ()] = {}
+        return wanted
+
+    def _selected(self, service: Object) -> list[Object]:
+        """The Service's pods in the order of their names, found by the rarest of its labels."""
+        namespace, selector = service["metadata"]["namespace"], selector_of(service)
+        candidates = [self._pods.get((namespace, *item), {}) for item in selector.items()]
+        pods = min(candidates, key=len)
+        return [pods[key] for key in sorted(pods) if has_all(labels_of(pods[key]), selector)]
+
+    def _write(self, store: Store, name: Name, changes: Changes) -> None:
+        slices = self._slices.setdefault(name, {})
+        for slice_ in changes.delete:
+            store.delete(*key_of(slice_))
+            del slices[slice_["metadata"]["name"]]
+        for slice_ in changes.create:
+            slices[slice_["metadata"]["name"]] = store.create(slice_)
+        for slice_ in changes.update:
+            slices[slice_["metadata"]["name"]] = store.update(slice_)
+
+
+def _pairs(pod: Object) -> list[Pair]:
+    namespace = pod["metadata"]["namespace"]
+    return [(namespace, *item) for item in labels_of(pod).items()]
+
+
+def _index_pair(service: Object) -> Pair:
+    return service["metadata"]["namespace"], *min(selector_of(service).items())
