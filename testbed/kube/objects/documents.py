@@ -77,7 +77,7 @@ def documents(text: str, file: str) -> Iterator[Document]:
         while loader.check_node():
             node = loader.get_node()
             if node is not None:
-                yield from _unfolded(node, file, 1000 + 4 * len(text))
+                yield from _unfolded(node, file, 1000 + 4 * len(text))  # each node takes at least a character
     except yaml.MarkedYAMLError as error:
         yield _broken(file, *_explained(error))
     except yaml.reader.ReaderError as error:
@@ -108,24 +108,21 @@ def _explained(error: yaml.MarkedYAMLError) -> tuple[int, str, str]:
 
 def _unfolded(node: yaml.Node, file: str, budget: int) -> Iterator[Document]:
     """The document of a top node; of a `List` (what `kubectl get -o yaml` prints), those of its items."""
-    items = _items(node)
-    if items is None:
+    for item in _items(node):
         reader = _Reader(file, budget)
-        body = reader.read(node)
+        body = reader.read(item)
+        budget = reader.budget
         if body is not None or reader.mistakes:
             yield Document(body, Source(file, reader.lines), reader.mistakes)
-        return
-    for item in items:
-        yield from _unfolded(item, file, budget)
 
 
-def _items(node: yaml.Node) -> list[yaml.Node] | None:
+def _items(node: yaml.Node) -> list[yaml.Node]:
     if not isinstance(node, yaml.MappingNode):
-        return None
+        return [node]
     entries = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
     kind, items = entries.get("kind"), entries.get("items")
     is_list = isinstance(kind, yaml.ScalarNode) and kind.value == "List"
-    return items.value if is_list and isinstance(items, yaml.SequenceNode) else None
+    return items.value if is_list and isinstance(items, yaml.SequenceNode) else [node]
 
 
 class _Reader:
@@ -136,6 +133,7 @@ class _Reader:
         self.lines: dict[str, int] = {}
         self.mistakes: list[Mistake] = []
         self._open: set[int] = set()  # collections being read: an alias to one of them has no end
+        self._cut = False
 
     def read(self, node: yaml.Node) -> Any:
         self.lines[""] = node.start_mark.line + 1
@@ -149,13 +147,17 @@ class _Reader:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
         if id(node) in self._open or self.budget < 0:
-            if self.budget > -2 or id(node) in self._open:
-                self._mistake(node, path, "excessive aliasing", "write the value out instead of an alias (*)")
+            self._excessive(node, path)
             return None
         self._open.add(id(node))
         value = self._list(node, path) if isinstance(node, yaml.SequenceNode) else self._mapping(node, path)
         self._open.discard(id(node))
         return value
+
+    def _excessive(self, node: yaml.Node, path: str) -> None:
+        if not self._cut:
+            self._mistake(node, path, "excessive aliasing", "write the value out instead of an alias (*)")
+        self._cut = True
 
     def _scalar(self, node: yaml.ScalarNode, path: str) -> Any:
         if node.tag == _TEXT or node.tag == _TAG + "str":

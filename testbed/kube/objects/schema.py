@@ -111,7 +111,9 @@ def _retyped(types: Sequence[str], value: Any) -> str:
         return f"write {value} without quotes"
     if "array" in types and value is not None:
         return 'start each item with "- "'
-    return "leave the field out, or give it a value" if value is None else ""
+    if value is None:
+        return "leave it out, or give it a value"
+    return 'write "name: value" lines, without a leading "- "' if isinstance(value, list) else ""
 
 
 def _bounds(kind: str, place: Location) -> str:

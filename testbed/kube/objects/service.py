@@ -83,13 +83,14 @@ def _port(path: str, port: Mapping[str, Any], need_name: bool) -> FieldErrors:
         yield required(f"{path}.name", hint="a Service with several ports names each of them")
     yield from port_number(f"{path}.port", port.get("port", 0))
     yield from one_of(f"{path}.protocol", port["protocol"], PROTOCOLS)
-    yield from port_number_or_name(f"{path}.targetPort", port["targetPort"])
+    if port["targetPort"] != port.get("port", 0):  # else it is the default, and wrong only where port is
+        yield from port_number_or_name(f"{path}.targetPort", port["targetPort"])
     if port.get("appProtocol") and qualified_name(port["appProtocol"]):
         yield invalid(f"{path}.appProtocol", port["appProtocol"], qualified_name(port["appProtocol"]))
 
 
 def _node_port(path: str, value: int, service_type: str) -> FieldErrors:
-    if service_type not in EXTERNAL_TYPES:
+    if service_type in ("ClusterIP", "ExternalName"):
         hint = "set spec.type to NodePort or LoadBalancer, or leave nodePort out"
         yield forbidden(path, f"may not be used when `type` is '{service_type}'", hint)
     elif value not in NODE_PORTS:
