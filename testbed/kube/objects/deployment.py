@@ -103,11 +103,10 @@ def _strategy(strategy: Part) -> FieldErrors:
         yield forbidden("spec.strategy.rollingUpdate", detail)
     for field in ("maxUnavailable", "maxSurge"):
         yield from _count_or_percent(f"spec.strategy.rollingUpdate.{field}", rolling.get(field, 0))
-    if "maxSurge" in rolling and all(
-        str(rolling[field]) in ("0", "0%") for field in ("maxUnavailable", "maxSurge")
-    ):
+    both = [rolling.get(field) for field in ("maxUnavailable", "maxSurge")]
+    if all(value in (0, "0", "0%") for value in both):
         detail = "may not be 0 when `maxSurge` is 0"
-        yield invalid("spec.strategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], detail)
+        yield invalid("spec.strategy.rollingUpdate.maxUnavailable", both[0], detail)
 
 
 def _count_or_percent(path: str, value: int | str) -> FieldErrors:

@@ -106,7 +106,7 @@ def _retyped(types: Sequence[str], value: Any) -> str:
     if "string" in types and isinstance(value, bool):
         return "YAML reads yes, no, on, off, y and n as true or false; put it in quotes"
     if "string" in types and isinstance(value, (int, float)):
-        return f'put it in quotes: "{value}"'
+        return "put it in quotes"
     if "integer" in types and isinstance(value, str) and value.isdecimal():
         return f"write {value} without quotes"
     if "array" in types and value is not None:
