@@ -1,7 +1,8 @@
 """The only place that may skip a test: where a probe proves that this machine lacks what the test needs.
 
 A machine that ought to have the feature says so in TESTBED_REQUIRE (comma-separated names): there, lacking
-it fails the test. So a broken CI machine cannot turn tests off unseen. Knows probes' answers, not what they probe.
+it fails the test. So a broken CI machine cannot turn tests off unseen. Knows what probes answered, not what
+they probe.
 """
 
 from __future__ import annotations

@@ -1,0 +1,96 @@
+"""Every case file says something that can be judged: its format, its manifests, its names, its words."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from testbed.datapaths import find
+from testbed.kube.objects import load_text
+from tests.net import case_file
+from tests.net.case_file import Case, Host
+from tests.net.targets import PLACEHOLDER
+
+FILES = case_file.case_files()
+BASE = {"node/node1", "node/node2", "client/client1", "client/client2"}
+# A case that named a mechanism would judge that one only. Datapaths' own names come on top.
+MECHANISMS = (
+    "chain",
+    "dnat",
+    "snat",
+    "conntrack",
+    "netfilter",
+    "kube-proxy",
+    "xdp",
+    "virtual server",
+    "ipset",
+)
+EXAMPLES = {"IPv4": "10.244.0.99", "IPv6": "fd00:10:244::99"}
+
+
+def name(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+@functools.cache
+def case_at(path: Path) -> Case:
+    return case_file.load(path)
+
+
+def example(text: str) -> str:
+    """The manifests with some address in each placeholder."""
+    return PLACEHOLDER.sub(lambda match: EXAMPLES[match["family"] or "IPv4"], text)
+
+
+def named(case: Case, kind: str) -> set[str]:
+    """The objects of a kind in all steps of a case."""
+    loaded = [body for step in case.steps for body in yaml.safe_load_all(step.apply) if body]
+    return {body["metadata"]["name"] for body in loaded if body["kind"] == kind}
+
+
+def test_there_are_enough() -> None:
+    assert len(FILES) >= 45
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_its_manifests_are_right(path: Path) -> None:
+    for step in case_at(path).steps:
+        if step.apply.strip():
+            assert load_text(example(step.apply), path.name).warnings == ()
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_it_names_only_what_is_there(path: Path) -> None:
+    case = case_at(path)
+    there = (
+        BASE | {f"pod/{pod}" for pod in named(case, "Pod")} | {f"s/{name}" for name in named(case, "Service")}
+    )
+    meant = set()
+    for packet in (packet for step in case.steps for packet in step.packets):
+        to, expect = packet.destination, packet.expect
+        plain = to.kind in ("pod", "node")
+        meant |= {str(packet.sender), str(Host(to.kind if plain else "s", to.name))}
+        meant |= {endpoint.partition(":")[0] for endpoint in expect.endpoints}
+        meant |= {f"node/{to.via}"} if to.via else set()
+        meant |= {expect.source} - {"", "sender"}
+    assert meant <= there
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_no_word_of_a_mechanism(path: Path) -> None:
+    words = re.compile(rf"\b({'|'.join((*find.names(), *MECHANISMS))})", re.IGNORECASE)
+    assert not words.findall(path.read_text())
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_few_refusals_for_one_sender(path: Path) -> None:
+    """Six ICMP errors to one host at once, then one a second (sysctl icmp_ratelimit, XRLIM_BURST_FACTOR)."""
+    for step in case_at(path).steps:
+        refused = [
+            (p.sender, p.family) for p in step.packets for _ in range(p.count) if not p.expect.endpoints
+        ]
+        assert all(refused.count(key) <= 5 for key in refused)

@@ -1,0 +1,114 @@
+"""The format of a case: what a file becomes, and what is said of a bad one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.errors import ManifestErrors
+from tests.net.case_file import Case, Destination, Outcome, default_count, parse
+
+HEAD = "title: something that is shown\n"
+
+
+def case_of(rows: str, extra: str = "") -> Case:
+    return parse(f"{HEAD}{extra}packets:\n{rows}\n", Path("x.yaml"))
+
+
+def test_lists_become_one_packet_for_each_combination() -> None:
+    case = case_of(
+        "- {from: [node/node1, node/node2], to: service/web, protocol: [TCP, UDP], expect: {refused: true}}"
+    )
+    packets = [str(packet) for packet in case.steps[0].packets]
+    assert len(packets) == 8
+    assert packets[0] == "node/node1 -> service/web TCP IPv4"
+    assert packets[-1] == "node/node2 -> service/web UDP IPv6"
+
+
+@pytest.mark.parametrize(
+    ("text", "destination"),
+    [
+        ("service/web", Destination("service", "web")),
+        ("service/web:http", Destination("service", "web", "http")),
+        ("nodePort/web@node2", Destination("nodePort", "web", "", "node2")),
+        ("nodePort/web:8080@node2", Destination("nodePort", "web", "8080", "node2")),
+        ("loadBalancer/web:http", Destination("loadBalancer", "web", "http")),
+        ("externalIP/web", Destination("externalIP", "web")),
+        ("pod/web-1:8080", Destination("pod", "web-1", "8080")),
+        ("node/node1:30080", Destination("node", "node1", "30080")),
+    ],
+)
+def test_destinations(text: str, destination: Destination) -> None:
+    case = case_of(f'- {{from: pod/a, to: "{text}", expect: {{refused: true}}}}')
+    assert case.steps[0].packets[0].destination == destination
+    assert str(destination) == text
+
+
+@pytest.mark.parametrize(
+    ("expect", "outcome", "endpoints"),
+    [
+        ("{refused: true}", Outcome.REFUSED, ()),
+        ("{dropped: true}", Outcome.DROPPED, ()),
+        ("{endpoints: [pod/b, pod/a]}", Outcome.ANSWERED, ("pod/a", "pod/b")),
+    ],
+)
+def test_outcomes(expect: str, outcome: Outcome, endpoints: tuple[str, ...]) -> None:
+    case = case_of(f"- {{from: pod/a, to: service/web, expect: {expect}}}")
+    found = case.steps[0].packets[0].expect
+    assert (found.outcome, found.endpoints) == (outcome, endpoints)
+
+
+@pytest.mark.parametrize("endpoints", [2, 3, 5, 10])
+def test_the_default_count_finds_every_endpoint(endpoints: int) -> None:
+    missed = endpoints * (1 - 1 / endpoints) ** default_count(endpoints)
+    assert missed <= 1e-7
+
+
+def test_one_packet_is_enough_for_one_endpoint() -> None:
+    assert default_count(1) == 1
+
+
+def test_steps_follow_one_another() -> None:
+    rows = "- {from: pod/a, to: service/web, expect: {refused: true}}"
+    later = f"then:\n- delete: [service/web]\n  packets:\n  {rows}\n"
+    case = case_of(rows, later)
+    assert [step.delete for step in case.steps] == [(), ("service/web",)]
+
+
+ROW = "- {from: pod/a, to: %s, expect: %s}"
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (ROW % ("service", "{refused: true}"), "x.yaml:3: packets[0].to: 'service' is no destination"),
+        (ROW % ("nodePort/web", "{refused: true}"), "a node port is somewhere: add @NODE"),
+        (ROW % ("service/web@node1", "{refused: true}"), "@NODE is for clients outside"),
+        (ROW % ("pod/web-1", "{refused: true}"), "a plain address is KIND/NAME:NUMBER"),
+        (ROW % ("service/web", "{refused: true, dropped: true}"), "packets[0].expect"),
+        (ROW % ("service/web", "{}"), "packets[0].expect"),
+        (ROW % ("service/web", "{refused: true, spread: even}"), "packets[0].expect"),
+        (ROW % ("service/web", "{endpoints: [web-1]}"), "packets[0].expect.endpoints[0]"),
+        (
+            "- {from: client/client1, to: service/web, expect: {refused: true}}",
+            "a client sends by way of a node",
+        ),
+        ("- {from: a, to: service/web, expect: {refused: true}}", "packets[0].from"),
+        ("- {from: pod/a, to: service/web, protocol: ICMP, expect: {refused: true}}", "packets[0].protocol"),
+        ("- {from: pod/a, to: service/web, exqect: {refused: true}}", "exqect"),
+        ("- [", "x.yaml:4: not YAML"),
+    ],
+)
+def test_a_bad_case_is_told(rows: str, told: str) -> None:
+    with pytest.raises(ManifestErrors) as error:
+        case_of(rows)
+    assert told in str(error.value)
+
+
+def test_every_mistake_at_once() -> None:
+    rows = "\n".join([ROW % ("nowhere", "{refused: true}"), ROW % ("nodePort/web", "{refused: true}")])
+    with pytest.raises(ManifestErrors) as error:
+        case_of(rows, "cast: [strangers]\n")
+    assert [mistake.path for mistake in error.value.mistakes] == ["cast[0]", "packets[0].to", "packets[1].to"]
+    assert [mistake.line for mistake in error.value.mistakes] == [2, 4, 5]
