@@ -5,8 +5,10 @@ Knows addresses and names of namespaces. Must not know which datapath stands bet
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from typing import Any
 
 from testbed.bench.traffic.frames import Headers
 from testbed.bench.traffic.layout import MARKS, Layout
@@ -48,6 +50,15 @@ class Path:
     source_mac: str = ""
     folder: str = str(FOLDER)  # where the namespaces' names are kept
 
+    @classmethod
+    def decode(cls, document: Mapping[str, Any]) -> Path:
+        """The path that a JSON document describes. Raises UsageError."""
+        try:
+            ends = tuple(Endpoint(**endpoint) for endpoint in document["endpoints"])
+            return cls(**{**document, "endpoints": ends})
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"path: {error}") from error
+
     @property
     def layout(self) -> Layout:
         return Layout.of(self.destination, self.protocol)
@@ -86,6 +97,14 @@ class Settings:
             raise UsageError(
                 f"count {self.count}, warm_up {self.warm_up}, flows {self.flows}: must be at least 1, 0 and 1"
             )
+
+    @classmethod
+    def decode(cls, document: Mapping[str, Any]) -> Settings:
+        """The settings in a JSON document; what it leaves out has its default. Raises UsageError."""
+        try:
+            return cls(**document)
+        except TypeError as error:
+            raise UsageError(f"settings: {error}") from error
 
     @property
     def total(self) -> int:

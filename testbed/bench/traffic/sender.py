@@ -131,6 +131,7 @@ class Sender:
         return Sent(schedule + zero + offset, actual + offset, len(due) - refused, refused, retries, seconds)
 
     def close(self) -> None:
+        """Close the socket."""
         self._socket.close()
 
     def __enter__(self) -> Sender:

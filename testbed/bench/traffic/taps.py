@@ -117,6 +117,7 @@ class Tap:
         return int(counted), int(dropped)
 
     def close(self) -> None:
+        """Close the socket and let go of the ring."""
         del self._slots  # a mapping with an array on it cannot be closed
         self._memory.close()
         self._socket.close()
