@@ -153,7 +153,7 @@ class IptablesDatapath:
         try:
             for family, spelling in spellings.items():
                 tool = self._tool(node, family)
-                saved[family] = tool.save()
+                saved[family] = tool.save(counters=True)
                 _write_whole(tool, plan, spelling, ruleset.parse(saved[family]), meter)
         except CommandFailed:
             for family, content in saved.items():
@@ -179,7 +179,7 @@ class IptablesDatapath:
         return Observed(tuple(sorted(found, key=repr)), ruleset.counts(rulesets.values()))
 
     def show(self, node: Node) -> str:
-        """iptables-save and ip6tables-save, with counters."""
+        """What iptables-save and ip6tables-save print."""
         return "".join(self._tool(node, family).save() for family in TOOLS)
 
     def remove(self, node: Node) -> None:

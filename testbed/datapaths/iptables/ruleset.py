@@ -32,7 +32,7 @@ def parse(text: str) -> Ruleset:
     """Read what iptables-save prints. Counters are dropped, and runs of blanks count as one."""
     ruleset: Ruleset = {}
     table = Table()
-    for line in text.splitlines():
+    for line in map(_without_counters, text.splitlines()):
         if line.startswith("-A "):
             chain, _, rule = line[3:].partition(" ")
             table.chains[chain].append(" ".join(rule.split()))
@@ -44,6 +44,11 @@ def parse(text: str) -> Ruleset:
         elif line.startswith("*"):
             table = ruleset.setdefault(line[1:], Table())
     return ruleset
+
+
+def _without_counters(line: str) -> str:
+    """A rule's line without the `[packets:bytes] ` that `--counters` puts before it."""
+    return line.partition("] ")[2] if line.startswith("[") else line
 
 
 def text(ruleset: Ruleset) -> str:

@@ -33,13 +33,14 @@ class Tool:
     variant: str
     family: Family
 
-    def save(self) -> str:
-        """The node's ruleset with counters. Changes nothing."""
-        return self.node.run([self._program("save"), "--counters"]).stdout
+    def save(self, *, counters: bool = False) -> str:
+        """The node's ruleset as text. Changes nothing."""
+        more = ["--counters"] if counters else []
+        return self.node.run([self._program("save"), *more]).stdout
 
     def present(self) -> Ruleset:
         """The node's ruleset, read."""
-        return parse(self.node.run([self._program("save")]).stdout)
+        return parse(self.save())
 
     def replace(self, text: str, *, counters: bool = False) -> Result:
         """Replace every table that `text` names, whole. Raises CommandFailed."""
