@@ -18,6 +18,7 @@ from testbed.kube.controllers.metadata import (
 )
 from testbed.kube.controllers.rollout import Member, Step, least_ready, step
 from testbed.kube.controllers.selectors import labels_of
+from testbed.kube.objects import defaulted
 from testbed.kube.store import Event, EventType, Key, Object, Store, end, ended, key_of, terminating
 
 HASH = "pod-template-hash"
@@ -85,7 +86,7 @@ class DeploymentController:
         while len(created) < todo.create:
             ordinal += 1
             if store.get("Pod", namespace, f"{name}-{ordinal}") is None:
-                pod = store.create(_pod(deployment, f"{name}-{ordinal}", template_hash))
+                pod = store.create(defaulted(_pod(deployment, f"{name}-{ordinal}", template_hash)))
                 created.append(_member(pod, template_hash))
         return created
 
