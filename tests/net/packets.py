@@ -26,9 +26,11 @@ import struct
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from testbed.machine.netns import Netns
+from testbed.machine.netns import FOLDER, Netns
 
 CONTROL_PATIENCE = 20.0  # seconds; a machine slower than this cannot be judged
 TOTAL_RETRANS = 100  # offset of tcpi_total_retrans in struct tcp_info (linux/tcp.h), a u32
@@ -40,11 +42,11 @@ Json = dict[str, Any]
 class Attempt:
     """One packet (for TCP: one connection and one line) and what became of it."""
 
-    def __init__(self, send: Mapping[str, Any]) -> None:
+    def __init__(self, send: Mapping[str, Any], folder: Path) -> None:
         self.protocol = send["protocol"]
         family = socket.AF_INET6 if ":" in send["address"] else socket.AF_INET
         kind = socket.SOCK_STREAM if self.protocol == "TCP" else socket.SOCK_DGRAM
-        self.socket = Netns(send["netns"]).socket(family, kind)
+        self.socket = Netns(send["netns"], folder).socket(family, kind)
         self.socket.setblocking(False)
         self.received = b""
         self.asked = False
@@ -121,68 +123,73 @@ class Attempt:
         return bool(struct.unpack_from("I", info, TOTAL_RETRANS)[0])
 
 
-def attempt(send: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]) -> Json:
-    """Send one packet and wait for what becomes of it."""
-    one = Attempt(send)
-    try:
-        answer = one.wait(send["patience"])
-        if answer is None:
-            failed = [text for text in map(control, [*send["controls"], *controls]) if text]
-            answer = one.wait(0.0) or {"outcome": "silent", "identity": {}}
-            if failed:
-                answer = {
-                    "outcome": "broken",
-                    "identity": {},
-                    "note": f"cannot be judged: {'; '.join(failed)}",
-                }
-        return answer
-    finally:
-        one.close()
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Sends from the namespaces that are named in `folder`."""
 
+    folder: Path = FOLDER
 
-def control(send: Mapping[str, Any]) -> str:
-    """Send what must be answered or refused; empty if it was, else what happened."""
-    one = Attempt(send)
-    try:
-        answer = one.wait(CONTROL_PATIENCE)
+    def send_all(self, request: Mapping[str, Any]) -> list[list[Json]]:
+        """Every packet of a request, one after the other."""
+        answers = []
+        for send in request["send"]:
+            if send["via"]:
+                self.route(send["netns"], send["address"], send["via"])
+            answers.append([self.send(send, request["controls"]) for _ in range(send["count"])])
+        return answers
+
+    def send(self, send: Json, controls: Sequence[Json]) -> Json:
+        """Send one packet and wait for what becomes of it."""
+        one = Attempt(send, self.folder)
+        try:
+            return one.wait(send["patience"]) or self._silence(one, [*send["controls"], *controls])
+        finally:
+            one.close()
+
+    def _silence(self, one: Attempt, controls: Sequence[Json]) -> Json:
+        """Silent, if all controls answer and this one still does not."""
+        failed = [text for text in map(self._control, controls) if text]
+        if failed:
+            return {"outcome": "broken", "identity": {}, "note": f"cannot be judged: {'; '.join(failed)}"}
+        return one.wait(0.0) or {"outcome": "silent", "identity": {}}
+
+    def _control(self, send: Json) -> str:
+        """Send what must be answered or refused; empty if it was, else what happened."""
+        one = Attempt(send, self.folder)
+        try:
+            answer = one.wait(CONTROL_PATIENCE)
+        finally:
+            one.close()
         if answer is not None and answer["outcome"] in ("answered", "refused"):
             return ""
-        return f"control from {send['netns']} to {send['address']}:{send['port']}: {answer or 'silent'}"
-    finally:
-        one.close()
+        what = "silent" if answer is None else f"{answer['outcome']} {answer['note']}"
+        return f"control from {send['netns']} to {send['address']}:{send['port']}: {what}"
 
+    def route(self, netns: str, address: str, via: str) -> None:
+        """Let a client send to an address by way of a node, as a router outside a cluster would."""
+        family = "-6" if ":" in address else "-4"
+        Netns(netns, self.folder).run(["ip", family, "route", "replace", address, "via", via])
 
-def send_all(request: Mapping[str, Any]) -> list[list[Json]]:
-    """Every packet of a request, one after the other."""
-    answers = []
-    for send in request["send"]:
-        if send["via"]:
-            route(send["netns"], send["address"], send["via"])
-        answers.append([attempt(send, request["controls"]) for _ in range(send["count"])])
-    return answers
+    def addresses(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """The global addresses that each namespace has."""
+        return {name: self._addresses(Netns(name, self.folder)) for name in names}
 
-
-def route(netns: str, address: str, via: str) -> None:
-    """Let a client send to an address by way of a node, as a router outside a cluster would."""
-    family = "-6" if ":" in address else "-4"
-    Netns(netns).run(["ip", family, "route", "replace", address, "via", via])
-
-
-def addresses(names: Sequence[str]) -> dict[str, list[str]]:
-    """The global addresses that each namespace has."""
-    return {name: _addresses(Netns(name)) for name in names}
-
-
-def _addresses(netns: Netns) -> list[str]:
-    links = json.loads(netns.run(["ip", "-j", "address", "show", "scope", "global"]).stdout)
-    return [entry["local"] for link in links for entry in link.get("addr_info", ())]
+    @staticmethod
+    def _addresses(netns: Netns) -> list[str]:
+        links = json.loads(netns.run(["ip", "-j", "address", "show", "scope", "global"]).stdout)
+        # An address that the filter took out leaves an empty entry behind (iproute2 6.1).
+        found = [entry for link in links for entry in link.get("addr_info", ())]
+        return [entry["local"] for entry in found if entry]
 
 
 def main() -> None:
     """Answer requests until the input ends."""
+    sender = Sender()
     for line in sys.stdin:
         request = json.loads(line)
-        answer: Any = addresses(request["addresses"]) if "addresses" in request else send_all(request)
+        answer: Any = (
+            sender.addresses(request["addresses"]) if "addresses" in request else sender.send_all(request)
+        )
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
