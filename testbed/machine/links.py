@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
-from socket import AF_INET, AF_INET6
 from types import TracebackType
 from typing import Any
 

@@ -1,0 +1,60 @@
+"""What several commands share: the instance's name, its client, objects from files, output as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from testbed.cluster.rpc import Client
+from testbed.errors import UsageError
+from testbed.kube.objects import Loaded, load
+from testbed.machine import sandbox
+from testbed.machine.paths import DEFAULT_NAME
+
+
+def add_name(parser: argparse.ArgumentParser) -> None:
+    """`--name`: which lab instance."""
+    parser.add_argument(
+        "--name", default=DEFAULT_NAME, help=f"the lab instance's name (default: {DEFAULT_NAME})"
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, *formats: str) -> None:
+    """`-o`: another output than the table."""
+    parser.add_argument("-o", "--output", choices=formats or ("json",), help="print this instead of a table")
+
+
+def add_files(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """`-f`: manifests."""
+    parser.add_argument(
+        "-f", "--filename", action="append", default=[], required=required, metavar="FILE",
+        help="Kubernetes manifests: a file, a folder, or - for standard input; may be given again",
+    )  # fmt: skip
+
+
+def client(name: str) -> Client:
+    """A connection to a running lab instance. Raises UsageError if there is none of that name."""
+    return Client(sandbox.get(name).socket)
+
+
+def load_files(paths: list[str]) -> Loaded:
+    """Read manifests, warn on stderr about what is passed over."""
+    loaded = load(paths, sys.stdin)
+    for warning in loaded.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return loaded
+
+
+def print_json(value: Any) -> None:
+    """A result as JSON, indented."""
+    print(json.dumps(value, indent=2))
+
+
+def split_target(word: str) -> tuple[str, str]:
+    """`KIND/NAME` apart; a bare name has no kind. Raises UsageError."""
+    kind, slash, name = word.rpartition("/")
+    if slash and not (kind and name):
+        raise UsageError(f"{word!r}: give KIND/NAME, e.g. pod/web-1")
+    return kind, name

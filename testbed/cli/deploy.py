@@ -1,0 +1,52 @@
+"""`testbed deploy`: start a lab instance from a Cluster document and manifests."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from functools import partial
+
+from testbed.cli import common
+from testbed.cli.progress import ReadyBar
+from testbed.cluster import topologies
+from testbed.kube.objects import default_cluster
+from testbed.machine import sandbox
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser("deploy", help="start a lab instance", description=__doc__)
+    common.add_name(parser)
+    common.add_files(parser, required=False)
+    parser.add_argument(
+        "-t", "--topology", metavar="NAME",
+        help=f"a cluster that comes along: {', '.join(topologies.names())}",
+    )  # fmt: skip
+    parser.add_argument("--timeout", type=float, default=120.0, help="seconds until all pods must be ready")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check all input, start the sandbox, hand the objects in, wait until everything is ready."""
+    start = time.monotonic()
+    own = [str(topologies.path(arguments.topology))] if arguments.topology else []
+    loaded = common.load_files(own + arguments.filename) if own or arguments.filename else None
+    cluster = (loaded and loaded.cluster) or default_cluster()
+    # Imported before the fork, by the process that becomes the daemon; other commands should not pay for it.
+    from testbed.cluster import daemon
+
+    instance = sandbox.start(arguments.name, partial(daemon.run, arguments.name, cluster))
+    try:
+        with common.client(arguments.name) as client, ReadyBar() as bar:
+            manifests = [m.to_json() for m in loaded.manifests] if loaded else []
+            client.call("apply", manifests=manifests)
+            state = client.call("wait", bar, timeout=arguments.timeout)
+    except BaseException:
+        # Half a cluster helps nobody: what was started here ends here.
+        sandbox.destroy(instance)
+        raise
+    seconds = time.monotonic() - start
+    print(
+        f"lab instance {arguments.name}: {state['nodes']} nodes, {state['ready']} pods ready in {seconds:.2f} s"
+    )
+    return 0

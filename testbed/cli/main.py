@@ -1,0 +1,58 @@
+"""The command `testbed`: one file per command in this folder, found by looking."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+import testbed
+from testbed import cli
+from testbed.errors import TestbedError
+
+# Modules of this folder that are not commands.
+HELPERS = frozenset({"main", "common", "table", "progress"})
+
+
+def entry() -> None:
+    """What `testbed` on a command line runs."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; returns its exit code (0 passed, 1 failed, 2 bad input, 3 this machine cannot)."""
+    arguments = _parser(argv).parse_args(argv)
+    try:
+        return int(arguments.run(arguments) or 0)
+    except TestbedError as error:
+        print(f"testbed: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("testbed: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): not our failure, and nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+def commands() -> list[str]:
+    """The names of all commands."""
+    found = (module.name for module in pkgutil.iter_modules(cli.__path__))
+    return sorted(name for name in found if name not in HELPERS)
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="testbed", description="See, measure and understand how Kubernetes moves a packet."
+    )
+    parser.add_argument("--version", action="version", version=f"testbed {testbed.__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    # Only the command that is asked for is imported: `testbed get` should not pay for `testbed bench`.
+    asked = [name for name in commands() if name in argv[:1]] or commands()
+    for name in asked:
+        importlib.import_module(f"testbed.cli.{name}").add(subparsers)
+    return parser

@@ -1,0 +1,176 @@
+"""The agent of a node, what kube-proxy is to a Kubernetes node: watch → plan → apply, each step timed.
+
+Knows the store, the proxier and one datapath through its contract; never which datapath it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from testbed.datapaths.contract import Applied, Datapath
+from testbed.errors import KernelStateError, TestbedError
+from testbed.kube.objects import ClusterConfig, KubeProxy
+from testbed.kube.store import Event, EventType, Object, Store
+from testbed.machine.netns import Netns
+from testbed.proxier.plan import Family, IPNetwork, NodeFacts, NodePlan, PlanDelta
+from testbed.proxier.proxier import Change, Proxier, Settings
+
+log = logging.getLogger(__name__)
+
+WATCHED = ("EndpointSlice", "Node", "Service")
+RETRY_SECONDS = 1.0
+RESYNC_TIMEOUT = 600.0
+KEPT_SYNCS = 10_000
+# Names of KubeProxyConfiguration that stand beside the datapath's own options in `kubeProxy.<mode>`.
+KUBE_PROXY_NAMES = frozenset({"masqueradeAll", "localhostNodePorts", "minSyncPeriod", "syncPeriod"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """One round of an agent, in seconds: how long planning, rendering and handing over to the kernel took."""
+
+    number: int
+    full: bool
+    services: int  # service ports in the whole plan
+    changed: int  # service ports in the delta
+    plan_seconds: float
+    render_seconds: float
+    restore_seconds: float
+    lines: int
+    bytes: int
+    ended: float  # seconds since the epoch
+
+
+class Agent:
+    """Keeps one node's kernel at the plan that the store's objects ask for. One thread."""
+
+    def __init__(self, store: Store, node: Object, cluster: ClusterConfig, datapath: Datapath) -> None:
+        self.netns = Netns(node["metadata"]["name"])
+        self.syncs: deque[Sync] = deque(maxlen=KEPT_SYNCS)
+        self.failure = ""
+        self.datapath = datapath
+        self._store = store
+        self._watch = store.watch(WATCHED)
+        self._proxier = Proxier(facts(node, cluster), node["metadata"].get("labels", {}), settings(cluster))
+        self._synced = 0
+        self._programmed = False
+        self._stopping = False
+        self._resync = threading.Event()
+        self._resynced = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"agent-{self.netns.name}", daemon=True)
+
+    @property
+    def name(self) -> str:
+        return self.netns.name
+
+    @property
+    def plan(self) -> NodePlan:
+        """The plan as of the last round."""
+        return self._proxier.plan
+
+    @property
+    def synced_version(self) -> int:
+        """The store's version that the kernel is known to obey; objects of other kinds count as obeyed."""
+        return self._synced
+
+    def start(self) -> None:
+        """Begin: the first round programs the whole plan."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the round under way; the kernel keeps its rules."""
+        self._stopping = True
+        self._watch.close()
+        self._thread.join()
+
+    def resync_and_wait(self) -> None:
+        """A full pass, as repair and as something to measure. Raises KernelStateError if it does not end."""
+        self._resynced.clear()
+        self._resync.set()
+        self._watch.poke()
+        if not self._resynced.wait(RESYNC_TIMEOUT):
+            raise KernelStateError(
+                f"agent of {self.name}: no full pass within {RESYNC_TIMEOUT:g} s. {self.failure}"
+            )
+
+    def _run(self) -> None:
+        while not self._stopping:
+            events = self._watch.drain(RETRY_SECONDS if self.failure else None)
+            # A transaction may be half told: wait for its end, so that it becomes one round.
+            with self._store.transaction():
+                version = self._store.version
+                events += self._watch.drain()
+            try:
+                self._round(events)
+            except TestbedError as error:
+                self.failure, self._programmed = str(error), False
+                log.error("agent of %s: %s", self.name, error)
+            else:
+                self.failure, self._synced = "", version
+
+    def _round(self, events: Sequence[Event]) -> None:
+        start = time.perf_counter()
+        delta = self._proxier.update([_change(event) for event in events])
+        planned = time.perf_counter() - start
+        full = not self._programmed or self._resync.is_set()
+        if not full and not delta:
+            return
+        applied = self.datapath.apply(self.netns, self._proxier.plan, None if full else delta)
+        self._programmed = True
+        self._record(planned, delta, applied)
+        if self._resync.is_set():
+            self._resync.clear()
+            self._resynced.set()
+
+    def _record(self, planned: float, delta: PlanDelta, applied: Applied) -> None:
+        number = self.syncs[-1].number + 1 if self.syncs else 1
+        changed = len(delta.changed) + len(delta.removed)
+        steps = (planned, applied.render_seconds, applied.restore_seconds)
+        size = (applied.lines, applied.bytes)
+        services = len(self._proxier.plan.services)
+        self.syncs.append(Sync(number, applied.full, services, changed, *steps, *size, time.time()))
+
+    def describe(self) -> dict[str, Any]:
+        """The agent's state for `testbed inspect`."""
+        last = asdict(self.syncs[-1]) if self.syncs else None
+        return {"node": self.name, "synced": self._synced, "failure": self.failure, "lastSync": last}
+
+
+def facts(node: Object, cluster: ClusterConfig) -> NodeFacts:
+    """What a plan must know of the node itself."""
+    ips = [ip_address(a["address"]) for a in node["status"]["addresses"] if a["type"] == "InternalIP"]
+    return NodeFacts(node["metadata"]["name"], tuple(ips), tuple(cluster.networking.pod_subnets))
+
+
+def settings(cluster: ClusterConfig) -> Settings:
+    """kube-proxy's settings as the Cluster document has them."""
+    proxy = cluster.kube_proxy
+    versions = {subnet.version for subnet in cluster.networking.service_subnets}
+    return Settings(
+        masquerade_all=proxy.masquerade_all,
+        localhost_node_ports=proxy.localhost_node_ports,
+        node_port_ranges=_node_port_ranges(proxy),
+        detect_local=proxy.detect_local_mode,
+        families=tuple(Family(version) for version in sorted(versions)),
+    )
+
+
+def datapath_options(proxy: KubeProxy) -> Mapping[str, Any]:
+    """What in `kubeProxy.<mode>` is the datapath's own."""
+    return {name: value for name, value in proxy.options.items() if name not in KUBE_PROXY_NAMES}
+
+
+def _node_port_ranges(proxy: KubeProxy) -> tuple[IPNetwork, ...]:
+    return tuple(ip_network(cidr) for cidr in proxy.node_port_addresses if cidr != "primary")
+
+
+def _change(event: Event) -> Change:
+    gone = event.type is EventType.DELETED
+    return event.object["kind"], event.old, None if gone else event.object

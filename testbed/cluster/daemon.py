@@ -1,0 +1,78 @@
+"""The daemon of a lab instance: store, controllers, network, kubelets and agents, put together.
+
+Runs as process 1 of its sandbox. What it can be asked is in `verbs.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from testbed.cluster.agent import Agent, datapath_options
+from testbed.cluster.kubelet.kubelets import Kubelets
+from testbed.cluster.network import ClusterNetwork
+from testbed.cluster.podserver.client import PodServer
+from testbed.cluster.readiness import Readiness
+from testbed.cluster.server import Server
+from testbed.cluster.verbs import Verbs
+from testbed.datapaths import find
+from testbed.errors import NotFound
+from testbed.kube.api.registry import Registry
+from testbed.kube.controllers import Manager, all_controllers, create_nodes
+from testbed.kube.objects import ClusterConfig
+from testbed.kube.store import Store
+from testbed.machine.reaper import Reaper
+from testbed.machine.sandbox import Ready
+
+log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """One cluster. `start` builds it; the verbs serve it."""
+
+    def __init__(self, name: str, folder: Path, cluster: ClusterConfig) -> None:
+        self.name, self.folder, self.cluster = name, folder, cluster
+        self.started = time.time()
+        self.store = Store()
+        self.network = ClusterNetwork(cluster)
+        self.registry = Registry(self.store, cluster)
+        self.manager = Manager(self.store, all_controllers(cluster))
+        self.kubelets: Kubelets | None = None
+        self.agents: dict[str, Agent] = {}
+        self.readiness = Readiness(self.store, self.manager, self.agents)
+
+    def start(self) -> None:
+        """Nodes, network, controllers, kubelets, agents; pods follow as objects come."""
+        Reaper().start()
+        create_nodes(self.store, self.cluster)
+        self.network.build(self.store.list("Node"))
+        self._start_agents()
+        self.manager.start()
+        self.kubelets = Kubelets(self.store, self.network, PodServer(), self.folder / "pods")
+        self.kubelets.start()
+
+    def _start_agents(self) -> None:
+        proxy = self.cluster.kube_proxy
+        for node in self.store.list("Node"):
+            # A datapath of its own for each agent: it remembers what it wrote.
+            datapath = find.load(self.cluster.networking.kube_proxy_mode, datapath_options(proxy))
+            agent = Agent(self.store, node, self.cluster, datapath)
+            self.agents[agent.name] = agent
+            agent.start()
+
+    def agent(self, node: str) -> Agent:
+        """The agent of a node. Raises NotFound."""
+        if node not in self.agents:
+            raise NotFound(f"no node {node!r}; there are: {', '.join(self.agents)}")
+        return self.agents[node]
+
+
+def run(name: str, cluster: ClusterConfig, folder: Path, ready: Ready) -> None:
+    """Be the daemon, for ever: `sandbox.start` calls this in process 1."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    daemon = Daemon(name, folder, cluster)
+    with Server(folder / "api.sock", Verbs(daemon).table()) as server:
+        daemon.start()
+        ready()
+        server.serve_forever()

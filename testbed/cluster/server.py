@@ -1,0 +1,77 @@
+"""Serves a daemon's verbs on its Unix socket, one thread per connection. The protocol is `rpc.py`'s."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import socketserver
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from testbed.cluster.rpc import Progress, error_to_json
+from testbed.errors import TestbedError, UsageError
+
+log = logging.getLogger(__name__)
+
+Verb = Callable[..., Any]
+"""Called with `progress=` and the request's arguments; returns JSON."""
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: Server
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            try:
+                self._reply(self._answer(json.loads(line)))
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+    def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        verb = self.server.verbs.get(request["verb"])
+        try:
+            if verb is None:
+                raise UsageError(f"the daemon knows no verb {request['verb']!r}")
+            return {"result": verb(progress=self._progress, **request["arguments"])}
+        except TestbedError as error:
+            return {"error": error_to_json(error)}
+        except (BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception as error:  # noqa: BLE001  a bug must reach the user, not hang the client
+            log.exception("verb %s", request["verb"])
+            return {
+                "error": {"kind": "TestbedError", "message": f"bug in the daemon: {error!r}; see daemon.log"}
+            }
+
+    def _progress(self, step: Mapping[str, Any]) -> None:
+        self._reply({"progress": step})
+
+    def _reply(self, reply: Mapping[str, Any]) -> None:
+        self.wfile.write(json.dumps(reply).encode() + b"\n")
+        self.wfile.flush()
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """The socket of one instance; only its owner may connect (mode 0600)."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, path: Path, verbs: Mapping[str, Verb]) -> None:
+        self.verbs = dict(verbs)
+        before = os.umask(0o177)
+        try:
+            super().__init__(str(path), _Handler)
+        finally:
+            os.umask(before)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept; a Unix socket's peer has no name, so it gets one for the logs."""
+        connection, _ = super().get_request()
+        return connection, "client"
+
+
+__all__ = ["Progress", "Server", "Verb"]

@@ -1,0 +1,117 @@
+"""What a daemon can be asked: each verb's arguments and result are JSON (the protocol is `rpc.py`'s)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from testbed.cluster.rpc import Progress
+from testbed.cluster.server import Verb
+from testbed.errors import NotFound
+from testbed.kube.objects import Manifest
+from testbed.kube.store import Object
+
+if TYPE_CHECKING:
+    from testbed.cluster.daemon import Daemon
+
+QUIET = ("inspect", "apply", "delete", "get", "syncs", "plan", "observe", "show", "resync", "enter")
+
+
+class Verbs:
+    """The verbs of one daemon."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def table(self) -> dict[str, Verb]:
+        """Every verb by name, for the server."""
+        quiet = {name: _without_progress(getattr(self, f"do_{name}")) for name in QUIET}
+        return {**quiet, "wait": self.do_wait}
+
+    def do_inspect(self) -> dict[str, Any]:
+        """Everything about the instance that is not an object."""
+        return {
+            "name": self._daemon.name,
+            "started": self._daemon.started,
+            "kernel": {"kind": "native", "release": os.uname().release},
+            "cluster": self._daemon.cluster.to_json(),
+            "network": self._daemon.network.describe(),
+            "agents": [agent.describe() for agent in self._daemon.agents.values()],
+            "version": self._daemon.store.version,
+        }
+
+    def do_apply(self, manifests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Bring objects in, all or none."""
+        applied = self._daemon.registry.apply([Manifest.from_json(manifest) for manifest in manifests])
+        return [asdict(each) for each in applied]
+
+    def do_delete(self, kind: str, namespace: str, name: str, grace: int | None = None) -> None:
+        """Tell an object to end."""
+        self._daemon.registry.delete(kind, namespace, name, grace)
+
+    def do_get(self, kind: str, namespace: str | None = None, name: str | None = None) -> list[Object]:
+        """Objects as they are now."""
+        found = self._daemon.store.list(kind, namespace)
+        if name is None:
+            return found
+        named = [obj for obj in found if obj["metadata"]["name"] == name]
+        if not named:
+            raise NotFound(f'{kind} "{name}" not found')
+        return named
+
+    def do_wait(self, timeout: float, progress: Progress) -> dict[str, Any]:
+        """Until every pod is ready and every node obeys the latest objects."""
+        return self._daemon.readiness.wait(timeout, progress)
+
+    def do_syncs(self, node: str) -> list[dict[str, Any]]:
+        """The timings of a node's rounds."""
+        return [asdict(sync) for sync in self._daemon.agent(node).syncs]
+
+    def do_plan(self, node: str) -> dict[str, Any]:
+        """What the node must do, as data."""
+        plan = self._daemon.agent(node).plan
+        services = [asdict(plan.services[key]) for key in sorted(plan.services)]
+        return {"facts": _plain(asdict(plan.facts)), "services": _plain(services)}
+
+    def do_observe(self, node: str) -> dict[str, Any]:
+        """What the node's kernel holds."""
+        agent = self._daemon.agent(node)
+        seen: dict[str, Any] = _plain(asdict(agent.datapath.observe(agent.netns)))
+        return seen
+
+    def do_show(self, node: str) -> str:
+        """What an operator would look at."""
+        agent = self._daemon.agent(node)
+        return agent.datapath.show(agent.netns)
+
+    def do_resync(self, node: str) -> None:
+        """A full pass on a node, and wait for its end."""
+        self._daemon.agent(node).resync_and_wait()
+
+    def do_enter(self, namespace: str, name: str, container: str, argv: Sequence[str]) -> dict[str, Any]:
+        """How to run `argv` in a container: the pod's network namespace and the command line for there."""
+        if self._daemon.kubelets is None:
+            raise NotFound(f"pod {namespace}/{name}: the kubelets have not started yet")
+        pods = {(pod["namespace"], pod["name"]): pod for pod in self._daemon.network.describe()["pods"]}
+        if (namespace, name) not in pods:
+            raise NotFound(f"pod {namespace}/{name} is not running")
+        inside = self._daemon.kubelets.enter(namespace, name, container, argv)
+        return {"netns": pods[namespace, name]["netns"], "argv": list(inside)}
+
+
+def _without_progress(verb: Callable[..., Any]) -> Verb:
+    def answer(progress: Progress, **arguments: Any) -> Any:  # noqa: ARG001  a quiet verb tells no steps
+        return verb(**arguments)
+
+    return answer
+
+
+def _plain(value: Any) -> Any:
+    """Addresses, networks and enums as their text, for JSON."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, int | float | str | None) else str(value)
