@@ -11,6 +11,7 @@ import secrets
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
+from typing import TypeVar
 
 from testbed.bench.probes.path import Endpoint, Path
 from testbed.bench.traffic.filters import program
@@ -19,7 +20,8 @@ from testbed.bench.traffic.taps import Tap, attach
 from testbed.errors import KernelStateError, MeasurementInvalid
 from testbed.machine.netns import Netns
 
-Place = tuple[str, int, str, bool]  # path and inode of the namespace, device, outgoing frames too
+Place = tuple[str, str, bool]  # path of the namespace, device, outgoing frames too
+Instrument = TypeVar("Instrument", Tap, Sender)
 
 
 def new_stream() -> int:
@@ -31,32 +33,35 @@ class Instruments:
     """Makes instruments as they are asked for and keeps them until `close`. Use it with `with`."""
 
     def __init__(self) -> None:
-        self._taps: dict[Place, Tap] = {}
-        self._senders: dict[Place, Sender] = {}
+        self._taps: dict[Place, tuple[int, Tap]] = {}  # with the inode of the namespace that it is in
+        self._senders: dict[Place, tuple[int, Sender]] = {}
 
     def tap(self, netns: Netns, device: str, capacity: int, *, outgoing: bool) -> Tap:
         """A tap with room for at least `capacity` frames, not armed yet. Errors are those of `Tap`."""
-        place = _place(netns, device, outgoing)
-        tap = self._taps.get(place)
+        place, inode = (str(netns.path), device, outgoing), _inode(netns)
+        tap = _kept(self._taps, place, inode)
         if tap is None or tap.capacity < capacity:
             if tap is not None:
-                tap.close()
                 del self._taps[place]
-            tap = self._taps[place] = Tap(netns, device, capacity, outgoing=outgoing)
+                tap.close()
+            tap = Tap(netns, device, capacity, outgoing=outgoing)
+            self._taps[place] = inode, tap
         return tap
 
     def sender(self, netns: Netns, device: str) -> Sender:
         """A sender that taps on the device can see. Errors are those of `Sender`."""
-        place = _place(netns, device, True)
-        if place not in self._senders:
-            self._senders[place] = Sender(netns, device)
-        return self._senders[place]
+        place, inode = (str(netns.path), device, True), _inode(netns)
+        sender = _kept(self._senders, place, inode)
+        if sender is None:
+            sender = Sender(netns, device)
+            self._senders[place] = inode, sender
+        return sender
 
     def close(self) -> None:
         """Close everything; namespaces that only lived for these sockets end."""
-        for tap in self._taps.values():
+        for _, tap in self._taps.values():
             tap.close()
-        for sender in self._senders.values():
+        for _, sender in self._senders.values():
             sender.close()
         self._taps.clear()
         self._senders.clear()
@@ -68,9 +73,22 @@ class Instruments:
         self.close()
 
 
-def _place(netns: Netns, device: str, outgoing: bool) -> Place:
+def _kept(kept: dict[Place, tuple[int, Instrument]], place: Place, inode: int) -> Instrument | None:
+    """The instrument kept for a place; one in a namespace that had the name before is closed."""
+    made_in, instrument = kept.pop(place, (0, None))
+    if instrument is None:
+        return None
+    if made_in != inode:
+        instrument.close()
+        return None
+    kept[place] = made_in, instrument
+    return instrument
+
+
+def _inode(netns: Netns) -> int:
+    """What tells a namespace from another one of the same name."""
     try:
-        return str(netns.path), netns.path.stat().st_ino, device, outgoing
+        return netns.path.stat().st_ino
     except OSError as error:
         raise KernelStateError(f"network namespace {netns.name}: {error.strerror}") from error
 
