@@ -1,0 +1,337 @@
+"""One container through all its lives: started, probed, ended, started again.
+
+Knows processes, probes and back-off. Knows of its pod only the facts below, and of other containers nothing.
+Every method is called in the kubelets' loop; what comes from another thread is posted there, and is dropped if
+the life that it belongs to is over.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol
+
+from testbed.cluster.kubelet.backoff import Backoff
+from testbed.cluster.kubelet.contract import (
+    Argv,
+    Cancel,
+    Outcome,
+    PodKey,
+    Prober,
+    Process,
+    Processes,
+    ProcessSpec,
+    Target,
+)
+from testbed.cluster.kubelet.loop import Task, Timer
+from testbed.cluster.kubelet.podspec import (
+    Addresses,
+    command_of,
+    grace_of,
+    hostname,
+    ports_of,
+    restart_policy,
+)
+from testbed.cluster.kubelet.probe import ProbeKind, Verdict, action_of, probes_of
+from testbed.cluster.kubelet.served import Exited, Opened, ServedContainer
+from testbed.cluster.kubelet.status import ContainerReport, Running, State, Terminated, Waiting, stamp
+from testbed.cluster.podserver.spec import Identity, PodSpec, PortError
+from testbed.errors import TestbedError, UsageError
+from testbed.kube.store.store import Object
+
+P = ParamSpec("P")
+
+START_ERROR = 128  # the exit code that kubelet's runtimes report for a command that cannot be started
+
+
+@dataclass(slots=True)
+class PodFacts:
+    """What a container must know of its pod. `changed` is called when its report has changed."""
+
+    pod: Object
+    key: PodKey
+    host_ips: tuple[str, ...]
+    changed: Task
+    netns: str = ""
+    ips: tuple[str, ...] = ()
+    terminating: bool = False
+
+
+class Host(Protocol):
+    """What the kubelets do for a container."""
+
+    processes: Processes
+    prober: Prober
+    log_folder: Path
+
+    def now(self) -> datetime.datetime: ...
+    def monotonic(self) -> float: ...
+    def post(self, task: Task) -> None: ...
+    def after(self, seconds: float, task: Task) -> Timer: ...
+    def serve(self, spec: PodSpec, opened: Opened, exited: Exited) -> ServedContainer: ...
+
+
+class Container:
+    """One entry of spec.containers, or with `init` of spec.initContainers."""
+
+    def __init__(self, facts: PodFacts, spec: Object, host: Host, *, init: bool = False) -> None:
+        self._facts, self._spec, self._host, self._init = facts, spec, host, init
+        self.name: str = spec["name"]
+        self._probes = {} if init else probes_of(spec)
+        self._verdicts: dict[ProbeKind, Verdict] = {}
+        self._watched: dict[ProbeKind, Cancel] = {}
+        self._messages: dict[ProbeKind, str] = {}
+        first = "PodInitializing" if facts.pod["spec"].get("initContainers") else "ContainerCreating"
+        self._state: State = Waiting(first)
+        self._last: Terminated | None = None
+        self._restarts = 0
+        self._backoff = Backoff()
+        self._life = 0  # how often it was started: what belongs to an earlier life is dropped
+        self._process: Process | None = None
+        self._stopping = False
+        self._restart_timer: Timer | None = None
+        self._kill_timer: Timer | None = None
+
+    # ── what others see ──────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def begun(self) -> bool:
+        """True once it was started for the first time."""
+        return self._life > 0
+
+    @property
+    def running(self) -> bool:
+        """True while there is something that would have to be ended."""
+        return self._process is not None
+
+    @property
+    def succeeded(self) -> bool:
+        """True if it ended well and stays so."""
+        return isinstance(self._state, Terminated) and self._state.exit_code == 0
+
+    def report(self) -> ContainerReport:
+        """What the pod's status says about it."""
+        up = isinstance(self._state, Running)
+        started = up and self._passed(ProbeKind.STARTUP)
+        ready = started and self._passed(ProbeKind.READINESS)
+        return ContainerReport(
+            name=self.name,
+            image=self._spec.get("image", ""),
+            state=self._state,
+            last=self._last,
+            ready=self.succeeded if self._init else ready,
+            started=started,
+            restart_count=self._restarts,
+            container_id=self._process.container_id if self._process and up else "",
+            message="" if ready or not up else "; ".join(self._messages.values()),
+        )
+
+    def cannot_begin(self, why: str) -> None:
+        """Tell why it is not started yet."""
+        self._state = Waiting(self._state.reason, why) if isinstance(self._state, Waiting) else self._state
+
+    def enter(self, argv: Argv) -> Argv:
+        """What to run so that `argv` runs in its namespaces (the network's apart)."""
+        return self._process.enter(argv) if self._process else argv
+
+    # ── starting ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Begin its next life."""
+        self._life += 1
+        self._stopping = False
+        self._restart_timer = None
+        exited = self._posted(self._ended)
+        try:
+            self._launch(exited)
+        except UsageError as error:
+            self._state = Waiting("CreateContainerConfigError", str(error))
+        except TestbedError as error:
+            self._over(START_ERROR, "StartError", str(error))
+        self._facts.changed()
+
+    def _launch(self, exited: Callable[[int], None]) -> None:
+        pod, facts = self._facts.pod, self._facts
+        command = command_of(pod, self._spec, Addresses(facts.ips, facts.host_ips))
+        if command is not None:
+            spec = ProcessSpec(
+                command.argv, command.env, command.cwd, facts.netns, hostname(pod), self._log_path()
+            )
+            self._process = self._host.processes.start(spec, exited)
+            self._running()
+        elif self._init:
+            self._over(0, "Completed")  # nothing to run, so nothing to wait for
+        else:
+            self._process = self._host.serve(self._serve_spec(), self._posted(self._opened), exited)
+
+    def _serve_spec(self) -> PodSpec:
+        facts = self._facts
+        namespace, name = facts.key
+        identity = Identity(name, namespace, facts.pod["spec"]["nodeName"], facts.ips[0] if facts.ips else "")
+        return PodSpec(f"{namespace}/{name}/{self.name}", facts.netns, identity, tuple(ports_of(self._spec)))
+
+    def _opened(self, errors: tuple[PortError, ...]) -> None:
+        """Served; as a program would, it writes to its log what is wrong, and gives up if it has no port."""
+        if errors:
+            self._write_log(f"cannot listen on {error}" for error in errors)
+        if errors and len(errors) == len(self._spec.get("ports") or ()):
+            assert self._process is not None
+            self._process.kill()
+            self._over(1, "Error", "; ".join(map(str, errors)))
+        else:
+            self._running()
+
+    def _running(self) -> None:
+        self._state = Running(self._now())
+        self._messages.clear()
+        self._verdicts = {kind: Verdict(probe) for kind, probe in self._probes.items()}
+        self._watch(*((ProbeKind.STARTUP,) if ProbeKind.STARTUP in self._probes else ProbeKind))
+        self._facts.changed()
+
+    # ── probes ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _watch(self, *kinds: ProbeKind) -> None:
+        for kind in self._probes.keys() & set(kinds):
+            report = self._posted(partial(self._probed, kind))
+            self._watched[kind] = self._host.prober.start(self._probes[kind], self._target(), report)
+
+    def _unwatch(self, *kinds: ProbeKind) -> None:
+        for kind in kinds:
+            self._watched.pop(kind, lambda: None)()
+
+    def _target(self) -> Target:
+        facts = self._facts
+        ip = facts.ips[0] if facts.ips else ""
+        return Target(ip, facts.pod["spec"]["nodeName"], facts.netns, self.enter)
+
+    def _passed(self, kind: ProbeKind) -> bool:
+        return kind not in self._probes or (kind in self._verdicts and bool(self._verdicts[kind].passed))
+
+    def _probed(self, kind: ProbeKind, outcome: Outcome, message: str) -> None:
+        if kind not in self._watched:
+            return  # under way when it was cancelled
+        if outcome is Outcome.SUCCESS:
+            self._messages.pop(kind, None)
+        else:
+            self._messages[kind] = f"{kind} probe failed: {message}"
+        if outcome is not Outcome.UNKNOWN and self._verdicts[kind].add(outcome is Outcome.SUCCESS):
+            self._turned(kind)
+        self._facts.changed()
+
+    def _turned(self, kind: ProbeKind) -> None:
+        """A probe's verdict changed."""
+        if kind is ProbeKind.STARTUP and self._passed(kind):
+            self._unwatch(kind)
+            self._watch(ProbeKind.LIVENESS, ProbeKind.READINESS)
+        elif kind is not ProbeKind.READINESS and not self._passed(kind):
+            grace = self._probes[kind].grace
+            self.stop(grace_of(self._facts.pod) if grace is None else grace)
+
+    # ── ending ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def stop(self, grace: float) -> None:
+        """End it as kubelet does: preStop hook, SIGTERM, and `grace` seconds after the beginning SIGKILL.
+
+        Readiness is still probed meanwhile: a terminating pod may serve. Asked again, only the time changes.
+        """
+        self._cancel_restart()
+        if self._process is None:
+            return
+        self._unwatch(ProbeKind.LIVENESS, ProbeKind.STARTUP)
+        if self._kill_timer is not None:
+            self._kill_timer.cancel()
+        self._kill_timer = self._after(grace, self.kill)
+        if not self._stopping:
+            self._stopping = True
+            self._pre_stop(grace)
+
+    def kill(self) -> None:
+        """SIGKILL to all of it, and no restart that is waiting for its time."""
+        self._cancel_restart()
+        if self._process is not None:
+            self._process.kill()
+
+    def _pre_stop(self, grace: float) -> None:
+        hook: dict[str, Any] = (self._spec.get("lifecycle") or {}).get("preStop") or {}
+        if "sleep" in hook:  # KEP-3960
+            self._after(min(float(hook["sleep"]["seconds"]), grace), self._terminate)
+        elif hook:
+            action = action_of(hook, self._spec.get("ports") or ())
+            report = self._posted(lambda _outcome, _message: self._terminate())
+            self._host.prober.once(action, self._target(), grace, report)
+        else:
+            self._terminate()
+
+    def _cancel_restart(self) -> None:
+        if self._restart_timer is not None:
+            self._restart_timer.cancel()
+
+    def _terminate(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+
+    def _ended(self, code: int) -> None:
+        if self._process is not None:
+            self._over(code, "Completed" if code == 0 else "Error")
+
+    def _over(self, code: int, reason: str, message: str = "") -> None:
+        """It has ended: say so, and start it again if its policy says so, now or later."""
+        self._unwatch(*ProbeKind)
+        if self._kill_timer is not None:
+            self._kill_timer.cancel()
+        self._process = None
+        since = self._state.started_at if isinstance(self._state, Running) else self._now()
+        end = self._state = Terminated(code, reason, since, self._now(), message)
+        if self._restarts_after(code):
+            delay = self._backoff.ended(self._host.monotonic())
+            if delay:
+                text = f"back-off {delay:.0f}s restarting failed container={self.name}"
+                self._last, self._state = end, Waiting("CrashLoopBackOff", text)
+            self._restart_timer = self._after(delay, partial(self._restart, end))
+        self._facts.changed()
+
+    def _restarts_after(self, code: int) -> bool:
+        policy = restart_policy(self._facts.pod)
+        if self._facts.terminating or policy == "Never":
+            return False
+        return code != 0 if self._init or policy == "OnFailure" else True
+
+    def _restart(self, end: Terminated) -> None:
+        self._backoff.restarted(self._host.monotonic())
+        self._last, self._state = end, Waiting("ContainerCreating")
+        self._restarts += 1
+        self.start()
+
+    # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _posted(self, task: Callable[P, None]) -> Callable[P, None]:
+        """`task` for another thread to call: it is done in the loop, if this life is not over by then."""
+        life = self._life
+
+        def post(*args: P.args, **kwargs: P.kwargs) -> None:
+            self._host.post(partial(self._in_life, life, partial(task, *args, **kwargs)))
+
+        return post
+
+    def _after(self, seconds: float, task: Task) -> Timer:
+        return self._host.after(seconds, partial(self._in_life, self._life, task))
+
+    def _in_life(self, life: int, task: Task) -> None:
+        if life == self._life:
+            task()
+
+    def _now(self) -> str:
+        return stamp(self._host.now())
+
+    def _log_path(self) -> Path:
+        namespace, name = self._facts.key
+        return self._host.log_folder / f"{namespace}_{name}" / f"{self.name}.log"
+
+    def _write_log(self, lines: Iterable[str]) -> None:
+        path = self._log_path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as log:
+            log.writelines(f"{line}\n" for line in lines)

@@ -1,0 +1,133 @@
+"""Containers' own processes: each in namespaces of its own below the pod's network namespace.
+
+    unshare ──▶ sh: sets the host name ──exec──▶ the container's program, process 1 of its PID namespace
+
+unshare(1) waits outside and ends as the program ends. When the program dies the kernel kills everything else in
+its PID namespace, so a container goes as a whole; as in any container, process 1 gets only signals that it
+handles, so a program without a SIGTERM handler lives until SIGKILL (pid_namespaces(7)).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from testbed.cluster.kubelet.contract import Argv, ProcessSpec
+from testbed.errors import CommandFailed
+from testbed.machine.netns import FOLDER, Netns
+
+UNSHARE = ("unshare", "--uts", "--mount-proc", "--propagation=slave", "--pid", "--fork", "--kill-child=KILL")
+NAMED = ("sh", "-c", 'hostname "$0" && exec "$@"')
+
+
+class HostProcess:
+    """A container's process tree; `pid` is the unshare outside of it."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], on_exit: Callable[[int], None]) -> None:
+        self._popen, self.on_exit = popen, on_exit
+        self.pid = popen.pid
+
+    @property
+    def container_id(self) -> str:
+        """`process://PID`, the process that was started."""
+        return f"process://{self.pid}"
+
+    def enter(self, argv: Argv) -> Argv:
+        """Through nsenter(1), once the program is there."""
+        inside = self._inside()
+        if inside is None:
+            return argv
+        return ("nsenter", f"--target={inside}", "--uts", "--pid", "--mount", "--", *argv)
+
+    def terminate(self) -> None:
+        """SIGTERM to the program."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to the program, and by that to everything in its PID namespace."""
+        self._signal(signal.SIGKILL)
+
+    def reap(self) -> int:
+        """Wait for the end; the exit code, 128 and more for a signal."""
+        status = self._popen.wait()
+        return status if status >= 0 else 128 - status
+
+    def _signal(self, number: int) -> None:
+        # Of the two, the one inside: unshare ignores SIGTERM, and tells by its own end how the child ended.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._inside() or self.pid, number)
+
+    def _inside(self) -> int | None:
+        """The program's process, None if it is not there yet or no more."""
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        except OSError:
+            return None
+        return int(children[0]) if children else None
+
+
+class HostProcesses:
+    """Starts them, and one thread that learns of each end at once, from the kernel, by its pidfd."""
+
+    def __init__(self, netns_folder: Path = FOLDER) -> None:
+        self._folder = netns_folder
+        self._lock = threading.Lock()
+        self._running: dict[int, HostProcess] = {}  # by pidfd
+        self._epoll = select.epoll()
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC)
+        self._epoll.register(self._stop, select.EPOLLIN)
+        self._thread = threading.Thread(target=self._notice, name="kubelet-exits", daemon=True)
+        self._thread.start()
+
+    def start(self, spec: ProcessSpec, on_exit: Callable[[int], None]) -> HostProcess:
+        """Start a container's program. Raises CommandFailed or KernelStateError.
+
+        A program that is not found is no error here: it ends with 127, and the log says why.
+        """
+        argv = (*UNSHARE, *NAMED, spec.hostname, *spec.argv)
+        env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root", **spec.env}
+        try:
+            spec.log.parent.mkdir(parents=True, exist_ok=True)
+            with spec.log.open("ab") as log, Netns(spec.netns, self._folder).entered():
+                popen = subprocess.Popen(
+                    argv, env=env, cwd=spec.cwd or "/", stdin=subprocess.DEVNULL, stdout=log,
+                    stderr=subprocess.STDOUT, start_new_session=True,
+                )  # fmt: skip
+        except OSError as error:
+            raise CommandFailed(spec.argv, 127, str(error), where=spec.hostname) from error
+        process = HostProcess(popen, on_exit)
+        pidfd = os.pidfd_open(popen.pid)
+        with self._lock:
+            self._running[pidfd] = process
+        self._epoll.register(pidfd, select.EPOLLIN)
+        return process
+
+    def stop(self) -> None:
+        """Kill what still runs, without a word to anybody, and wait for its end."""
+        os.eventfd_write(self._stop, 1)
+        self._thread.join()
+        for process in self._running.values():
+            process.kill()
+        for pidfd, process in self._running.items():
+            process.reap()
+            os.close(pidfd)
+        self._running.clear()
+        self._epoll.close()
+        os.close(self._stop)
+
+    def _notice(self) -> None:
+        while True:
+            for descriptor, _ in self._epoll.poll():
+                if descriptor == self._stop:
+                    return
+                self._epoll.unregister(descriptor)
+                with self._lock:
+                    process = self._running.pop(descriptor)
+                os.close(descriptor)
+                process.on_exit(process.reap())
