@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from testbed.bench.report import units
-from testbed.bench.report.looks import arm_name, looks
+from testbed.bench.report.looks import Look, looks
 from testbed.bench.stats.interval import Comparison, Interval
 from testbed.bench.stats.summary import Growth, Summary, SyncsOfArm, series_of
 
@@ -17,11 +17,20 @@ SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One figure to read from afar, what it is, and the sentence that says it whole."""
+class Figure:
+    """A figure to read from afar; `label` and `colour` are of the series that it belongs to, if any."""
 
-    figure: str
+    text: str
+    label: str
+    colour: str = "ink"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is told, figures to read from afar, and the sentence that says it whole."""
+
     caption: str
+    figures: tuple[Figure, ...]
     sentence: str
 
 
@@ -30,141 +39,149 @@ def answers(summary: Summary) -> tuple[Answer, ...]:
     return (*_first_packets(summary), *_established(summary), *_spread_and_sync(summary))
 
 
-def _growths(summary: Summary, probe: str) -> list[Growth]:
+def _growths(summary: Summary, probe: str) -> list[tuple[Look, Growth]]:
     """The lines of one probe through a Service, in the lowest load; empty without a range of Services."""
-    lowest = min(summary.loads, default=0.0)
+    by_series, lowest = looks(summary), min(summary.loads, default=0.0)
     found = [g for g in summary.growths if (g.probe, g.load_pps) == (probe, lowest) and g.line and g.ends]
-    return [growth for growth in found if growth.series.path == "service"]
+    return [(by_series[growth.series], growth) for growth in found if growth.series.path == "service"]
 
 
 def _first_packets(summary: Summary) -> Iterator[Answer]:
-    growths = _growths(summary, "first-packet")
-    if not growths:
-        yield from _no_growth_measured(summary)
+    lines = [(look, g.line.slope, g.ends) for look, g in _growths(summary, "first-packet") if g.line]
+    if not lines:
+        yield from _against_direct(summary)
         return
-    by_series = looks(summary)
-    # in µs for each 1,000 Services, which is the same figure as ns for each
-    steep = [growth for growth in growths if growth.line and growth.line.slope.excludes(0.0)]
-    flat = [growth for growth in growths if growth not in steep]
-    parts = [
-        f"{signed(growth.line.slope)} µs per 1,000 Services with {by_series[growth.series].name}"
-        for growth in steep
-        if growth.line
-    ]
+    # a slope in ns for each Service is the same figure in µs for each 1,000
+    steep = [(look, slope) for look, slope, _ in lines if slope.excludes(0.0)]
+    flat = [(look, ends) for look, slope, ends in lines if not slope.excludes(0.0)]
     sentences = []
-    if parts:
-        sentences.append(f"The first packet of a new connection costs {units.listed(parts)}.")
+    if steep:
+        parts = [f"{_signed(slope)} µs with {look.name}" for look, slope in steep]
+        sentences.append(
+            f"For each 1,000 Services the first packet of a new connection takes {units.listed(parts)}."
+        )
     if flat:
-        names = units.listed([by_series[growth.series].name for growth in flat])
-        seen = units.listed([_seen(growth.ends) for growth in flat if growth.ends])
-        sentences.append(f"With {names} it shows no growth with the number of Services ({seen}).")
-    figure, caption = "± 0", "first packet, no growth with the Services"
-    if steep and steep[0].line:
-        figures = [units.number(growth.line.slope.estimate, 2) for growth in steep if growth.line]
-        figure = f"+{' / '.join(figures)} µs"
-        caption = "first packet, per 1,000 Services"
-    yield Answer(figure, caption, " ".join(sentences))
+        parts = [f"{look.name} {_seen(ends)}" for look, ends in flat if ends]
+        sentences.append(f"It shows no growth with the number of Services: {'; '.join(parts)}.")
+    figures = [Figure(_change(slope.estimate), look.name, look.colour) for look, slope in steep]
+    yield Answer(
+        "first packet, per 1,000 Services",
+        (*figures, *_no_difference([look for look, _ in flat])),
+        " ".join(sentences),
+    )
 
 
-def _no_growth_measured(summary: Summary) -> Iterator[Answer]:
-    """With a single number of Services: the Service's path against the direct one."""
-    lowest = min(summary.loads, default=0.0)
-    cells = [cell for cell in summary.of("first-packet", lowest) if cell.versus_direct]
-    if not cells:
-        return
-    by_series = looks(summary)
-    parts = [
-        f"{units.factor(cell.versus_direct.ratio)} with {arm_name(cell.arm, by_series)}"
-        for cell in cells
+def _against_direct(summary: Summary) -> Iterator[Answer]:
+    """With a single number of Services: the Service's path against the pod's own address."""
+    by_series, lowest = looks(summary), min(summary.loads, default=0.0)
+    compared = [
+        (by_series[series_of(cell.arm)], cell.versus_direct.ratio)
+        for cell in summary.of("first-packet", lowest)
         if cell.versus_direct
     ]
-    first = cells[0].versus_direct
-    figure = f"× {units.number(first.ratio.estimate, 3)}" if first else ""
-    sentence = f"The first packet through a Service takes the direct path's time {units.listed(parts)}."
-    yield Answer(figure, "first packet, against the pod's own address", sentence)
+    if compared:
+        parts = [f"{units.factor(ratio)} with {look.name}" for look, ratio in compared]
+        yield Answer(
+            "first packet, against the pod's own address",
+            tuple(_multiple(look, ratio) for look, ratio in compared),
+            f"The first packet through a Service takes the direct path's time {units.listed(parts)}.",
+        )
 
 
 def _established(summary: Summary) -> Iterator[Answer]:
-    growths = [growth for growth in _growths(summary, "established") if growth.ends]
-    if not growths:
+    lines = _growths(summary, "established")
+    if not lines:
         return
-    by_series = looks(summary)
-    few, many = growths[0].cells[0].arm.services, growths[0].cells[-1].arm.services
-    span = f"between {units.services(few)} and {units.count(many)}"
-    compared = [(by_series[growth.series].name, growth.ends) for growth in growths if growth.ends]
-    same = [f"{name} {_seen(ends)}" for name, ends in compared if not ends.differs]
-    other = [f"{units.factor(ends.ratio)} with {name}" for name, ends in compared if ends.differs]
+    sizes = [cell.arm.services for _, growth in lines for cell in growth.cells]
+    span = f"{units.count(min(sizes))} to {units.services(max(sizes))}"
+    compared = [(look, growth.ends) for look, growth in lines if growth.ends]
+    same = [(look, ends) for look, ends in compared if not ends.differs]
+    other = [(look, ends) for look, ends in compared if ends.differs]
     sentences = []
     if same:
-        sentences.append(f"Packets of established connections show no difference {span}: {'; '.join(same)}.")
+        parts = [f"{look.name} {_seen(ends)}" for look, ends in same]
+        sentences.append(
+            f"Packets of established connections show no difference from {span}: {'; '.join(parts)}."
+        )
     if other:
-        sentences.append(f"Packets of established connections change {span}: {units.listed(other)}.")
-    figure = "± 0" if not other else f"× {units.number(growths[0].ends.ratio.estimate)}"  # type: ignore[union-attr]
+        parts = [f"{units.factor(ends.ratio)} with {look.name}" for look, ends in other]
+        sentences.append(f"Packets of established connections change from {span}: {units.listed(parts)}.")
+    figures = [_multiple(look, ends.ratio) for look, ends in other]
     yield Answer(
-        figure, f"established packets, {units.count(few)} to {units.services(many)}", " ".join(sentences)
+        f"established packets, from {span}",
+        (*figures, *_no_difference([look for look, _ in same])),
+        " ".join(sentences),
     )
 
 
 def _spread_and_sync(summary: Summary) -> Iterator[Answer]:
     syncs = _largest_syncs(summary)
-    sentences = [*_sync_sentence(summary, syncs), *spread_sentence(summary)]
-    if not sentences:
-        return
+    sentences = [*_sync_sentence(syncs), *_spread_sentence(summary)]
     if syncs:
-        figure = " / ".join(units.time(found.total.estimate * 1e9, 2) for found in syncs)
-        caption = f"full sync of {units.services(syncs[0].arm.services)}"
-    else:
-        figure, caption = (
-            f"p {units.probability(min(s.spread.p_uneven for s in summary.spreads))}",
-            "evenness",
-        )
-    yield Answer(figure, caption, " ".join(sentences))
+        figures = [
+            Figure(units.time(found.total.estimate * 1e9, 2), look.name, look.colour) for look, found in syncs
+        ]
+        amount = units.services(syncs[0][1].arm.services)
+        yield Answer(f"full sync of {amount}", tuple(figures), " ".join(sentences))
+    elif sentences:
+        lowest = min(found.spread.jain for found in summary.spreads)
+        even = Figure(f"{lowest:.4f}", "Jain's index, at its lowest")
+        yield Answer("spread over endpoints", (even,), " ".join(sentences))
 
 
-def _largest_syncs(summary: Summary) -> list[SyncsOfArm]:
+def _largest_syncs(summary: Summary) -> list[tuple[Look, SyncsOfArm]]:
     """The full syncs with the most Services, one for each series."""
+    by_series = looks(summary)
     full = [found for found in summary.syncs if found.kind == "full"]
     most = max((found.arm.services for found in full), default=0)
-    by_series = {series_of(found.arm): found for found in reversed(full) if found.arm.services == most}
-    return list(reversed(by_series.values()))
+    largest = [found for found in full if found.arm.services == most]
+    return list({series_of(f.arm): (by_series[series_of(f.arm)], f) for f in largest}.values())
 
 
-def _sync_sentence(summary: Summary, syncs: Sequence[SyncsOfArm]) -> Iterator[str]:
+def _sync_sentence(syncs: Sequence[tuple[Look, SyncsOfArm]]) -> Iterator[str]:
     if syncs:
-        by_series = looks(summary)
-        parts = [
-            f"{units.times(found.total.scaled(1e9))} with {arm_name(found.arm, by_series)}" for found in syncs
-        ]
-        yield (
-            f"Bringing {units.services(syncs[0].arm.services)} into the kernel takes {units.listed(parts)}"
-            " (plan, render and restore)."
-        )
+        parts = [f"{units.times(found.total.scaled(1e9))} with {look.name}" for look, found in syncs]
+        amount = units.services(syncs[0][1].arm.services)
+        yield f"Bringing {amount} into the kernel takes {units.listed(parts)} (plan, render and restore)."
 
 
-def spread_sentence(summary: Summary) -> Iterator[str]:
-    """Whether connections fall as evenly as chance; smallest p of all arms, times their number (Bonferroni)."""
+def _spread_sentence(summary: Summary) -> Iterator[str]:
+    """Whether connections fall as evenly as chance: the smallest p times the number of tests (Bonferroni)."""
     spreads = [found.spread for found in summary.spreads]
     if not spreads:
         return
-    uneven = min(1.0, len(spreads) * min(found.p_uneven for found in spreads))
-    even = min(1.0, len(spreads) * min(found.p_even for found in spreads))
-    p = f"χ² test, smallest p of {len(spreads)}, corrected: {units.probability(min(uneven, even))}"
+    tests = 2 * len(spreads)  # both tails of each
+    uneven = min(1.0, tests * min(found.p_uneven for found in spreads))
+    even = min(1.0, tests * min(found.p_even for found in spreads))
+    p = f"χ² test, smallest p of {tests}, corrected: {units.probability(min(uneven, even))}"
     if uneven < SIGNIFICANT:
         yield f"Connections fall less evenly on the endpoints than an even random choice would ({p})."
     elif even < SIGNIFICANT:
         yield f"Connections fall more evenly on the endpoints than a random choice would ({p})."
     else:
-        yield f"Connections fall on the endpoints as evenly as an even random choice would ({p})."
+        yield f"Connections fall on the endpoints as an even random choice would ({p})."
 
 
-def signed(interval: Interval) -> str:
-    """An estimate with its sign and interval: `+24.4 [23.1, 25.6]`."""
+def _multiple(look: Look, ratio: Interval) -> Figure:
+    return Figure(f"× {units.number(ratio.estimate)}", look.name, look.colour)
+
+
+def _no_difference(same: Sequence[Look]) -> Iterator[Figure]:
+    """One figure for all series that show none."""
+    if same:
+        yield Figure("no difference", units.listed([look.name for look in same]))
+
+
+def _change(value: float) -> str:
+    sign = "+" if value > 0 else "\N{MINUS SIGN}"
+    return f"{sign}{units.number(abs(value), 2)} µs"
+
+
+def _signed(interval: Interval) -> str:
     text = units.between(interval)
     return text if text.startswith("\N{MINUS SIGN}") else f"+{text}"
 
 
-def _seen(comparison: Comparison | None) -> str:
+def _seen(comparison: Comparison) -> str:
     """A comparison that found no difference, with what it could have found."""
-    if comparison is None:
-        return ""
     return f"{units.factor(comparison.ratio)}, minimum detectable {units.percent(comparison.detectable)}"

@@ -31,25 +31,27 @@ class Table:
 def latency_table(summary: Summary, probe: str) -> Table:
     """Every arm and load of one probe."""
     by_series = looks(summary)
-    columns = ("arm", "load", "Services", "p50", "p90", "p99", "ratio to direct", "samples", "unmatched")
+    columns = (
+        "arm", "packets/s", "Services", "p50", "p90", "p99", "against direct", "minimum detectable", "samples",
+        "unmatched",
+    )  # fmt: skip
     rows = tuple(_latency_row(cell, by_series) for cell in summary.of(probe))
     caption = f"{probe_title(probe)}: latency with 95 % intervals over repeats"
     return Table(f"latency-{probe}", caption, columns, rows, 2)
 
 
 def _latency_row(cell: Cell, by_series: Mapping[Series, Look]) -> tuple[str, ...]:
-    ratio = cell.versus_direct
-    judged = units.factor(ratio.ratio) if ratio else units.NONE
-    if ratio and not ratio.differs:
-        judged += f" (no difference; minimum detectable {units.percent(ratio.detectable)})"
+    compared = cell.versus_direct
+    same = compared is not None and not compared.differs
     return (
         arm_name(cell.arm, by_series),
-        units.load(cell.load_pps),
+        units.count(cell.load_pps) if cell.load_pps else "idle",
         units.count(cell.arm.services),
         units.times(cell.p50),
         units.times(cell.p90),
         units.times(cell.p99),
-        judged,
+        units.factor(compared.ratio) if compared else units.NONE,
+        f"no difference, {units.percent(compared.detectable)}" if compared and same else "",
         units.count(len(cell.values)),
         units.count(cell.unmatched),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -39,13 +39,13 @@ SETTINGS = {
     "svg.fonttype": "none",  # letters stay letters: found, copied, read aloud, in the reader's own font
     "svg.hashsalt": "testbed",
     "font.family": "DejaVu Sans",  # ships with matplotlib; wider than what browsers use, so nothing overlaps
-    "font.size": 9.5,
-    "axes.titlesize": 9.5,
+    "font.size": 10.5,
+    "axes.titlesize": 10.0,
     "axes.titlelocation": "left",
-    "axes.labelsize": 9.0,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "legend.fontsize": 8.5,
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 9.0,
+    "ytick.labelsize": 9.0,
+    "legend.fontsize": 9.0,
     "legend.frameon": False,
     "legend.handlelength": 1.8,
     "figure.facecolor": COLOURS["paper"],
@@ -100,10 +100,11 @@ class Sheet:
         """Write NAME.svg and NAME.png, and return the plot for the page."""
         width, height = figure.get_size_inches()
         left = 0.06 / width
-        figure.text(left, 1 - 0.08 / height, words.title, weight="bold", fontsize=10.5, va="top")
-        figure.text(left, 1 - 0.29 / height, words.subtitle, color=COLOURS["muted"], fontsize=9, va="top")
-        figure.text(left, 0.05 / height, self.environment, color=COLOURS["muted"], fontsize=6.5, va="bottom")
+        figure.text(left, 1 - 0.08 / height, words.title, weight="bold", fontsize=11, va="top")
+        figure.text(left, 1 - 0.29 / height, words.subtitle, color=COLOURS["muted"], fontsize=9.5, va="top")
+        figure.text(left, 0.05 / height, self.environment, color=COLOURS["muted"], fontsize=7, va="bottom")
         figure.savefig(self.folder / f"{name}.png", dpi=DPI, metadata={"Software": None})
+        figure.set_layout_engine("none")  # laid out already; the second time costs as much as the drawing
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "testbed"})
         (self.folder / f"{name}.svg").write_text(text.getvalue(), encoding="utf-8")
@@ -150,6 +151,12 @@ def for_page(svg: str, name: str, words: Words) -> str:
     title = f'<title id="{name}-t">{escape(f"{words.title}, {words.subtitle}")}</title>'
     described = f'<desc id="{name}-d">{escape(words.alt)}</desc>'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {label}>{title}{described}{rest}'
+
+
+def legend_above(axes: Any, handles: Sequence[Any], columns: int) -> None:
+    """A legend between the words and the axes, where no data can be."""
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.2}
+    axes.legend(handles=handles, ncols=columns, columnspacing=1.2, handletextpad=0.4, **place)
 
 
 def ticks(axis: Any, formatter: Any) -> None:

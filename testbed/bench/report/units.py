@@ -10,15 +10,16 @@ import math
 from testbed.bench.stats.interval import Interval
 
 NONE = "–"
+GLUE = "\N{NO-BREAK SPACE}"  # between a figure and its unit
 TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 
 
 def decimals(uncertainty: float, most: int = 2) -> int:
-    """Digits behind the point that keep two significant digits of an uncertainty, at most `most`."""
+    """Digits behind the point that keep an uncertainty's first digit, and its second up to 19."""
     if not math.isfinite(uncertainty) or uncertainty <= 0:
         return most
-    return min(most, max(0, 1 - math.floor(math.log10(uncertainty))))
+    return min(most, max(0, -math.floor(math.log10(uncertainty / 2))))
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -27,8 +28,9 @@ def number(value: float, digits: int = 3) -> str:
         return NONE
     if value == 0:
         return "0"
-    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{min(places, 6)}f}"
+    # the exponent after rounding: 9.97 with two digits is 10, not 10.0
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
+    return f"{value:,.{min(max(0, digits - 1 - exponent), 6)}f}"
 
 
 def count(value: float) -> str:
@@ -47,7 +49,18 @@ def time(nanoseconds: float, digits: int = 3) -> str:
     if not math.isfinite(nanoseconds):
         return NONE
     size, name = time_unit(nanoseconds)
-    return f"{number(nanoseconds / size, digits)} {name}"
+    return f"{number(nanoseconds / size, digits)}{GLUE}{name}"
+
+
+def tick_time(nanoseconds: float) -> str:
+    """A time for an axis: no digit more than needed, `50 µs`, `0`."""
+    size, name = time_unit(nanoseconds)
+    return f"{nanoseconds / size:g} {name}" if nanoseconds else "0"
+
+
+def tick_percent(share: float) -> str:
+    """A share for an axis: `10 %`, `0.1 %`."""
+    return f"{share * 100:g} %"
 
 
 def times(interval: Interval | None) -> str:
@@ -55,7 +68,7 @@ def times(interval: Interval | None) -> str:
     if interval is None:
         return NONE
     size, name = time_unit(interval.estimate)
-    return f"{between(interval.scaled(1 / size))} {name}"
+    return f"{between(interval.scaled(1 / size))}{GLUE}{name}"
 
 
 def between(interval: Interval) -> str:
@@ -72,12 +85,12 @@ def between(interval: Interval) -> str:
 
 def factor(interval: Interval | None) -> str:
     """A ratio with its interval: `× 1.31 [1.20, 1.44]`."""
-    return NONE if interval is None else f"× {between(interval)}"
+    return NONE if interval is None else f"×{GLUE}{between(interval)}"
 
 
 def percent(share: float, digits: int = 2) -> str:
     """A share of 1 as per cent: `5.3 %`."""
-    return f"{number(share * 100, digits)} %"
+    return f"{number(share * 100, digits)}{GLUE}%"
 
 
 def probability(p: float) -> str:
@@ -88,7 +101,7 @@ def probability(p: float) -> str:
 def size(byte_count: float) -> str:
     """A number of bytes in binary units: `1.3 MiB`."""
     unit, name = next(((u, n) for u, n in SIZES if byte_count >= u), SIZES[-1])
-    return f"{number(byte_count / unit)} {name}"
+    return f"{number(byte_count / unit)}{GLUE}{name}"
 
 
 def load(packets_per_second: float) -> str:

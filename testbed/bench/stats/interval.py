@@ -86,7 +86,7 @@ def bootstrap_interval(values: Floats, statistic: Statistic, seed: int = SEED) -
 def _bootstrap(values: Floats, statistic: Statistic, method: str, seed: int) -> tuple[float, float]:
     from scipy import stats
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # answered by the caller
         found = stats.bootstrap(
             (values,),

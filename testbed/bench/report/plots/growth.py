@@ -14,7 +14,7 @@ import numpy as np
 
 from testbed.bench.report import units
 from testbed.bench.report.looks import Look, looks, probe_title
-from testbed.bench.report.theme import Plot, Sheet, Words, colour, sheet, ticks
+from testbed.bench.report.theme import Plot, Sheet, Words, colour, legend_above, sheet, ticks
 from testbed.bench.stats.cells import Cell
 from testbed.bench.stats.interval import Interval
 from testbed.bench.stats.summary import Growth, Summary
@@ -41,7 +41,7 @@ def per_rule(slope: Interval) -> str:
 def _plot(growths: Sequence[Growth], styles: Sequence[Look], paper: Sheet) -> Plot:
     probe, load_pps = growths[0].probe, growths[0].load_pps
     tails = any(cell.p99 for growth in growths for cell in growth.cells)
-    figure = sheet(5.1 if tails else 3.7)
+    figure = sheet(4.6 + 0.19 * len(growths) if tails else 3.2 + 0.19 * len(growths))
     upper, lower = (
         figure.subplots(2, 1, sharex=True, height_ratios=(2, 3)) if tails else (None, figure.subplots())
     )
@@ -52,6 +52,7 @@ def _plot(growths: Sequence[Growth], styles: Sequence[Look], paper: Sheet) -> Pl
         if upper is not None:
             _tails(upper, growth.cells, look, shift)
     _axes(upper, lower, sorted({c.arm.services for g in growths for c in g.cells}))
+    legend_above(upper or lower, lower.get_legend_handles_labels()[0], 1)
     subtitle = f"latency over the number of Services, {units.load(load_pps)}"
     words = Words(probe_title(probe), subtitle, _described(growths, styles))
     return paper.keep(figure, f"growth-{probe}-{units.load_tag(load_pps)}", words)
@@ -83,13 +84,15 @@ def _marks(axes: Any, shown: Sequence[tuple[float, Interval]], look: Look, label
     """Estimates with their intervals; an estimate without one is an open mark."""
     for known in (True, False):
         some = [(x, i) for x, i in shown if i.known is known]
+        if not some:
+            continue
         x, y = [x for x, _ in some], np.array([i.estimate for _, i in some])
         reach = [y - [i.low for _, i in some], [i.high for _, i in some] - y] if known else None
         axes.errorbar(
             x, y, yerr=reach, fmt=look.mark, ms=4.5, color=colour(look.colour), elinewidth=1.2, capsize=2.5,
-            mfc=colour(look.colour) if known else "none", label=label if some else "", zorder=3,
+            mfc=colour(look.colour) if known else "none", label=label, zorder=3,
         )  # fmt: skip
-        label = "" if some else label
+        label = ""
 
 
 def _axes(upper: Any, lower: Any, sizes: Sequence[int]) -> None:
@@ -98,14 +101,11 @@ def _axes(upper: Any, lower: Any, sizes: Sequence[int]) -> None:
     lower.set_ylim(bottom=0)
     lower.set_xticks(_labelled(sizes))
     ticks(lower.xaxis, units.count)
-    ticks(lower.yaxis, units.time)
-    lower.legend(loc="upper left")
-    # the legend needs a place of its own above the points
-    lower.set_ylim(top=lower.get_ylim()[1] * 1.25)
+    ticks(lower.yaxis, units.tick_time)
     if upper is not None:
         upper.set_ylabel("99th percentile")
         upper.set_ylim(bottom=0)
-        ticks(upper.yaxis, units.time)
+        ticks(upper.yaxis, units.tick_time)
 
 
 def _labelled(sizes: Sequence[int]) -> list[int]:

@@ -73,12 +73,12 @@ def _axes(body: Any, tail: Any) -> None:
     body.set_xscale("log")
     body.set_ylim(0, 1.01)
     body.set_ylabel("arrived by then")
-    ticks(body.yaxis, lambda value: f"{value * 100:.0f} %")
+    ticks(body.yaxis, lambda value: units.tick_percent(round(value, 2)))
     tail.set_yscale("log")
     tail.set_ylabel("still later (log)")
     tail.set_xlabel("one-way latency (log)")
-    ticks(tail.yaxis, units.percent)
-    ticks(tail.xaxis, lambda value: units.time(value, 1))
+    ticks(tail.yaxis, units.tick_percent)
+    ticks(tail.xaxis, units.tick_time)
     _decades(tail)
 
 

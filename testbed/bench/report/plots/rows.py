@@ -12,7 +12,7 @@ import numpy as np
 
 from testbed.bench.report import units
 from testbed.bench.report.looks import Look, looks, probe_title
-from testbed.bench.report.theme import Plot, Sheet, Words, colour, sheet, ticks
+from testbed.bench.report.theme import Plot, Sheet, Words, colour, legend_above, sheet, ticks
 from testbed.bench.results.model import Arm, Sync
 from testbed.bench.stats.cells import Cell
 from testbed.bench.stats.interval import Interval
@@ -37,7 +37,7 @@ def sync_plots(summary: Summary, paper: Sheet) -> Iterator[Plot]:
         for place, (row, look) in enumerate(zip(rows, styles, strict=True)):
             _sync_row(axes, place, row, look)
         _row_axes(axes, [_row_name(row.arm, look) for row, look in zip(rows, styles, strict=True)])
-        ticks(axes.xaxis, lambda seconds: units.time(seconds * 1e9, 1))
+        ticks(axes.xaxis, lambda seconds: units.tick_time(round(seconds * 1e9)))
         axes.set_xlabel("time (log)")
         _step_legend(axes)
         words = Words(KINDS.get(kind, kind), "every repeat a dot", _described(rows, styles))
@@ -59,8 +59,10 @@ def load_plots(summary: Summary, paper: Sheet) -> Iterator[Plot]:
         for cell in loaded:
             look = by_series[series_of(cell.arm)]
             _load_row(axes, arms.index(cell.arm.id), (idle[cell.arm.id], cell), look)
+            if len(summary.loads) == 2:
+                _ratio_at_right(axes, arms.index(cell.arm.id), cell)
         _row_axes(axes, names)
-        ticks(axes.xaxis, lambda value: units.time(value, 1))
+        ticks(axes.xaxis, units.tick_time)
         _load_legend(axes, loaded)
         words = [f"{by_series[series_of(c.arm)].name}, {units.services(c.arm.services)}: "
                  f"{units.factor(c.versus_idle.ratio)}" for c in loaded if c.versus_idle]  # fmt: skip
@@ -83,8 +85,9 @@ def _row_axes(axes: Any, names: Sequence[str]) -> None:
     axes.grid(axis="y", visible=False)
     low, high = axes.get_xlim()
     axes.set_xlim(low / 1.15, high * 1.15)
-    wide = np.log10(high / low) > 1.5
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    span = np.log10(high / low)
+    subs = (1.0,) if span > 3 else (1.0, 3.0) if span > 1 else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
 
 
 def _sync_row(axes: Any, place: int, row: SyncsOfArm, look: Look) -> None:
@@ -106,12 +109,7 @@ def _step_legend(axes: Any) -> None:
         for name, mark, _ in STEPS
     ]
     median = Line2D([], [], ls="", marker="|", ms=9, mew=1.8, color=colour("ink"), label="median")
-    _legend_above(axes, [*marks, median])
-
-
-def _legend_above(axes: Any, handles: Sequence[Any]) -> None:
-    place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.2}
-    axes.legend(handles=handles, ncols=len(handles), columnspacing=1.2, handletextpad=0.2, **place)
+    legend_above(axes, [*marks, median], 4)
 
 
 def _load_row(axes: Any, place: int, pair: tuple[Cell, Cell], look: Look) -> None:
@@ -122,6 +120,14 @@ def _load_row(axes: Any, place: int, pair: tuple[Cell, Cell], look: Look) -> Non
     axes.plot([idle.p50.estimate, loaded.p50.estimate], [place, place], color=code, lw=1.0, alpha=0.4)
     for interval, filled in ((idle.p50, False), (loaded.p50, True)):
         _dot(axes, place, interval, look, filled)
+
+
+def _ratio_at_right(axes: Any, place: int, cell: Cell) -> None:
+    ratio = cell.versus_idle.ratio if cell.versus_idle else None
+    axes.annotate(
+        units.factor(ratio), (1.0, place), xycoords=("axes fraction", "data"), xytext=(6, 0),
+        textcoords="offset points", va="center", fontsize=8, color=colour("muted"),
+    )  # fmt: skip
 
 
 def _dot(axes: Any, place: int, interval: Interval, look: Look, filled: bool) -> None:
@@ -141,7 +147,7 @@ def _load_legend(axes: Any, loaded: Sequence[Cell]) -> None:
         Line2D([], [], ls="", marker="o", ms=5, mec=code, mfc=colour("paper"), mew=1.2, label="idle"),
         Line2D([], [], ls="", marker="o", ms=5, color=code, label=rates),
     ]
-    _legend_above(axes, marks)
+    legend_above(axes, marks, 2)
     axes.set_xlabel("median latency, 95 % interval (log)")
 
 

@@ -15,7 +15,7 @@ from testbed.bench.report.looks import arm_name, looks
 from testbed.bench.report.theme import Plot, Sheet, Words, colour, sheet
 from testbed.bench.stats.summary import SpreadOfArm, Summary, series_of
 
-ROW = 0.82  # inches
+ROW = 0.8  # inches
 
 
 def spread_plots(summary: Summary, paper: Sheet) -> Iterator[Plot]:
@@ -29,11 +29,13 @@ def _plot(summary: Summary, rows: Sequence[SpreadOfArm], paper: Sheet) -> Plot:
     by_series = looks(summary)
     figure = sheet(ROW * len(rows) + 1.1)
     grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    same = len({len(row.spread.counts) for row in rows}) == 1
     heads = []
     for axes, row in zip(grid, rows, strict=True):
         look = by_series[series_of(row.arm)]
         head = f"{arm_name(row.arm, by_series)}, {units.services(row.arm.services)}"
         _row(axes, row, look.colour, look.mark)
+        axes.tick_params(labelbottom=axes is grid[-1] or not same)
         axes.set_title(head, pad=3)
         chance = f"χ² test: p {_equals(row.spread.p_uneven)}"
         axes.set_title(chance, loc="right", pad=3, color=colour("muted"), fontsize=8.5)
