@@ -79,7 +79,9 @@ def documents(text: str, file: str) -> Iterator[Document]:
             if node is not None:
                 yield from _unfolded(node, file, 1000 + 4 * len(text))  # each node takes at least a character
     except yaml.MarkedYAMLError as error:
-        yield _broken(file, *_explained(error))
+        line, message, hint = _explained(error)
+        # An end that came too early is on a line after the last one.
+        yield _broken(file, max(1, min(line, len(text.splitlines()))), message, hint)
     except yaml.reader.ReaderError as error:
         yield _broken(file, text.count("\n", 0, error.position) + 1, f"not YAML: {error.reason}", "")
     except UnicodeEncodeError as error:
@@ -95,7 +97,7 @@ def _explained(error: yaml.MarkedYAMLError) -> tuple[int, str, str]:
     mark = error.problem_mark or error.context_mark
     problem = " ".join(filter(None, (error.problem, error.context))) or "cannot be parsed"
     hint = ""
-    if "cannot start any token" in problem:
+    if "cannot start any token" in problem or "tab character" in problem:
         hint = "indent with spaces, never with tabs; put a text that starts with @, ` or % in quotes"
     elif "mapping values are not allowed" in problem:
         hint = "a text with ': ' in it must be in quotes; or the indentation is wrong"
@@ -103,6 +105,8 @@ def _explained(error: yaml.MarkedYAMLError) -> tuple[int, str, str]:
         hint = "the indentation differs from that of the lines before"
     elif "did not find expected" in problem:
         hint = "a bracket, brace or comma is missing"
+        if error.context_mark and mark and error.context_mark.line < mark.line:
+            hint += f"; what lacks it begins on line {error.context_mark.line + 1}"
     return (mark.line + 1 if mark else 1), f"not YAML: {problem}", hint
 
 

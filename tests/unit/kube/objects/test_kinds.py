@@ -1,0 +1,47 @@
+"""The words for a kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.errors import UsageError
+from testbed.kube.objects import KINDS, kind_named
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("svc", "Service"),
+        ("service", "Service"),
+        ("services", "Service"),
+        ("Service", "Service"),
+        ("SERVICES", "Service"),
+        ("po", "Pod"),
+        ("no", "Node"),
+        ("ns", "Namespace"),
+        ("deploy", "Deployment"),
+        ("endpointslices", "EndpointSlice"),
+        ("EndpointSlice", "EndpointSlice"),
+    ],
+)
+def test_word(word: str, kind: str) -> None:
+    assert kind_named(word) is KINDS[kind]
+
+
+@pytest.mark.parametrize("word", ["", "sv", "cluster", "ingress"])
+def test_unknown_word_names_the_known_ones(word: str) -> None:
+    with pytest.raises(UsageError, match="known kinds: namespaces/ns, .* services/svc, endpointslices"):
+        kind_named(word)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_no_two_kinds_share_a_word(kind: object) -> None:
+    words = [word for other in KINDS.values() for word in other.words()]
+    assert len(words) == len(set(words))
+
+
+@pytest.mark.parametrize(
+    ("name", "namespaced"), [("Namespace", False), ("Node", False), ("Pod", True), ("EndpointSlice", True)]
+)
+def test_namespaced(name: str, namespaced: bool) -> None:
+    assert KINDS[name].namespaced is namespaced
