@@ -14,7 +14,7 @@ from testbed import cli
 from testbed.errors import TestbedError
 
 # Modules of this folder that are not commands.
-HELPERS = frozenset({"main", "common", "table", "progress"})
+HELPERS = frozenset({"main", "common", "table", "columns", "progress"})
 
 
 def entry() -> None:
@@ -25,6 +25,8 @@ def entry() -> None:
 def main(argv: Sequence[str]) -> int:
     """Run one command; returns its exit code (0 passed, 1 failed, 2 bad input, 3 this machine cannot)."""
     arguments = _parser(argv).parse_args(argv)
+    # An ordinary user's PATH on Debian leaves out where ip and iptables are.
+    os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     try:
         return int(arguments.run(arguments) or 0)
     except TestbedError as error:
