@@ -88,7 +88,9 @@ class Settings:
     warm_up: int = 100
     jitter: float = 0.1  # each packet is shifted by up to that part of the interval
     seed: int = 1  # draws the source ports and the jitter: the same in every arm that is compared
-    flows: int = 1  # established only: how many flows share the packets, in turns
+    # established only: how many flows share the packets, in turns. One flow has one endpoint, near or far;
+    # several meet the same mix of endpoints as new flows do.
+    flows: int = 16
     payload: int = MARKS  # bytes of UDP payload
     quiet: float = 0.2  # seconds without news after which packets are no longer waited for
 

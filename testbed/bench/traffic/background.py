@@ -48,7 +48,7 @@ class Load:
     jitter: float = 0.1
     seed: int = 2
     payload: int = MARKS
-    cpu: int | None = None  # the CPU that the sending process is pinned to
+    cpu: int | None = None  # pins the sending process; None leaves it where its starter may run
     qdisc_bypass: bool = False
     folder: str = str(FOLDER)
 
