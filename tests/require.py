@@ -92,6 +92,13 @@ def require(*names: str) -> None:
             stop(f"{name}: {probe.reason} (fix: {probe.fix})")
 
 
+def supported(datapath: str, offered: Collection[str], needed: Collection[str]) -> None:
+    """Skip a case that needs what a datapath does not offer, and say so: `unsupported` counts in the summary."""
+    lacking = sorted(set(needed) - set(offered))
+    if lacking:
+        pytest.skip(f"unsupported by {datapath}: {', '.join(lacking)}")
+
+
 def _known() -> frozenset[str]:
     from testbed.machine.features import features
 

@@ -10,9 +10,10 @@
     - {from: pod/caller-1, to: "service/web:http", expect: {endpoints: [pod/web-1, "pod/web-2:8080"]}}
     - {from: client/client1, to: nodePort/web@node2, protocol: [TCP, UDP], expect: {refused: true}}
     then:                          # further steps, each: something changes, then packets
-    - {apply: ..., delete: [service/web], packets: [...]}
+    - {apply: ..., delete: [service/web], unready: [pod/slow-1], packets: [...]}
 
-Both families and TCP are meant where a packet says nothing else. Destinations:
+`unready` names pods of a step that will not become ready: nobody waits for that. Both families and TCP are
+meant where a packet says nothing else. Destinations:
 
     service/NAME[:PORT][@NODE]       its cluster IP; a client sends it by way of NODE
     nodePort/NAME[:PORT]@NODE        its node port on NODE's address
@@ -127,6 +128,7 @@ class Step:
 
     apply: str
     delete: tuple[str, ...]
+    unready: tuple[str, ...]
     packets: tuple[Packet, ...]
 
 
@@ -170,13 +172,16 @@ def parse(text: str, path: Path) -> Case:
     if wrong:
         raise ManifestErrors([_mistake(path, tree, place, message) for place, message in wrong])
     cast = [(CAST / f"{name}.yaml").read_text() for name in raw.get("cast", ())]
-    first = Step("\n---\n".join([*cast, raw.get("manifests", "")]), (), _packets(raw["packets"]))
-    later = (
-        Step(step.get("apply", ""), tuple(step.get("delete", ())), _packets(step["packets"]))
-        for step in raw.get("then", ())
-    )
-    features = frozenset(raw.get("features", ()))
-    return Case(path, raw["title"], features, raw.get("nodes", 2), (first, *later))
+    first = Step("\n---\n".join([*cast, raw.get("manifests", "")]), (), (), _packets(raw["packets"]))
+    steps = (first, *map(_step, raw.get("then", ())))
+    families = {packet.family for step in steps for packet in step.packets}
+    features = frozenset(raw.get("features", ())) | ({"ipv6"} if "IPv6" in families else frozenset())
+    return Case(path, raw["title"], features, raw.get("nodes", 2), steps)
+
+
+def _step(raw: Mapping[str, Any]) -> Step:
+    delete, unready = tuple(raw.get("delete", ())), tuple(raw.get("unready", ()))
+    return Step(raw.get("apply", ""), delete, unready, _packets(raw["packets"]))
 
 
 def _yaml(text: str, path: Path) -> tuple[Any, yaml.Node | None]:

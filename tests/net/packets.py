@@ -10,8 +10,9 @@ One JSON document per line on standard input, one on standard output:
 
 Silence is hard to tell from slowness on a busy machine, so it is proved: after `patience` seconds without
 an answer the controls are sent, to places that must answer over the same queues and by the same servers;
-only when all have answered, and this one still has not, is it silent. A datagram is sent once; a connection
-whose SYN or data the kernel sent again is marked, so that a drop cannot pass for an answer.
+only when all have answered, and this one has not after `patience` seconds more, is it silent. A datagram
+is sent once; a connection whose SYN or data the kernel sent again is marked, so that a drop cannot pass for an
+answer.
 
 Knows sockets and namespaces; knows neither cases nor Kubernetes.
 """
@@ -43,7 +44,7 @@ class Attempt:
     """One packet (for TCP: one connection and one line) and what became of it."""
 
     def __init__(self, send: Mapping[str, Any], folder: Path) -> None:
-        self.protocol = send["protocol"]
+        self.protocol, self.patience = send["protocol"], send.get("patience", CONTROL_PATIENCE)
         family = socket.AF_INET6 if ":" in send["address"] else socket.AF_INET
         kind = socket.SOCK_STREAM if self.protocol == "TCP" else socket.SOCK_DGRAM
         self.socket = Netns(send["netns"], folder).socket(family, kind)
@@ -142,7 +143,7 @@ class Sender:
         """Send one packet and wait for what becomes of it."""
         one = Attempt(send, self.folder)
         try:
-            return one.wait(send["patience"]) or self._silence(one, [*send["controls"], *controls])
+            return one.wait(one.patience) or self._silence(one, [*send["controls"], *controls])
         finally:
             one.close()
 
@@ -151,13 +152,13 @@ class Sender:
         failed = [text for text in map(self._control, controls) if text]
         if failed:
             return {"outcome": "broken", "identity": {}, "note": f"cannot be judged: {'; '.join(failed)}"}
-        return one.wait(0.0) or {"outcome": "silent", "identity": {}}
+        return one.wait(one.patience) or {"outcome": "silent", "identity": {}}
 
     def _control(self, send: Json) -> str:
         """Send what must be answered or refused; empty if it was, else what happened."""
         one = Attempt(send, self.folder)
         try:
-            answer = one.wait(CONTROL_PATIENCE)
+            answer = one.wait(one.patience)
         finally:
             one.close()
         if answer is not None and answer["outcome"] in ("answered", "refused"):
