@@ -6,6 +6,7 @@ from typing import Any
 
 from testbed.kube.api import Registry
 from testbed.kube.controllers import Manager, all_controllers, create_nodes
+from testbed.kube.controllers.metadata import pod_ready
 from testbed.kube.objects import Manifest
 from testbed.kube.store import Object, Store, terminating
 from tests.unit.kube.api.builders import cluster, stored
@@ -64,6 +65,10 @@ class Playground:
                     self.gone(pod["metadata"]["name"])
                 else:
                     self.report(pod["metadata"]["name"])
+
+    def ready_pods(self) -> list[str]:
+        """The names of all pods that are Ready and not told to end."""
+        return [p["metadata"]["name"] for p in self.store.list("Pod") if pod_ready(p) and not terminating(p)]
 
     def gone(self, pod: str) -> None:
         """A kubelet has ended a pod."""

@@ -1,0 +1,89 @@
+"""What goes when its owner or its namespace goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from testbed.kube.store import terminating
+from tests.unit.kube.api.builders import deployment, namespace, pod, service
+from tests.unit.kube.controllers.playground import Playground
+
+
+@pytest.fixture
+def play() -> Playground:
+    """A Deployment with ready pods, a Service, and a pod of nobody."""
+    ground = Playground()
+    ground.apply(deployment(replicas=2), service(), pod("alone", labels={}))
+    ground.all_ready()
+    return ground
+
+
+def owned(uid: str) -> dict[str, Any]:
+    """A pod that says that it belongs to a Deployment of this uid."""
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x", "uid": uid, "controller": True}
+    metadata = {"name": "orphan", "namespace": "default", "ownerReferences": [reference]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": []}, "status": {}}
+
+
+def test_pods_of_a_deployment_end_with_it_gracefully(play: Playground) -> None:
+    play.delete("Deployment", "web")
+    ending = {p["metadata"]["name"]: terminating(p) for p in play.store.list("Pod")}
+    assert ending == {"alone": False, "web-1": True, "web-2": True}
+
+
+def test_pods_of_a_deployment_made_anew_are_new(play: Playground) -> None:
+    play.delete("Deployment", "web")
+    play.apply(deployment(replicas=2))
+    ending = {p["metadata"]["name"]: terminating(p) for p in play.store.list("Pod")}
+    assert ending == {"alone": False, "web-1": True, "web-2": True, "web-3": False, "web-4": False}
+
+
+def test_object_whose_owner_is_long_gone_goes(play: Playground) -> None:
+    play.store.create(owned("nobody"))
+    play.settle()
+    assert terminating(play.get("Pod", "orphan"))
+
+
+def test_object_whose_owner_lives_stays(play: Playground) -> None:
+    play.store.create(owned(play.get("Service", "web")["metadata"]["uid"]))
+    play.settle()
+    assert not terminating(play.get("Pod", "orphan"))
+
+
+def test_object_with_one_living_owner_stays(play: Playground) -> None:
+    obj = owned(play.get("Service", "web")["metadata"]["uid"])
+    obj["metadata"]["ownerReferences"].append({"kind": "Deployment", "name": "y", "uid": "nobody"})
+    play.store.create(obj)
+    play.settle()
+    assert not terminating(play.get("Pod", "orphan"))
+
+
+def test_namespace_goes_with_everything_in_it() -> None:
+    play = Playground()
+    play.apply(namespace("shop"), service(namespace="shop"), service())
+    play.delete("Namespace", "shop", "")
+    assert play.store.get("Namespace", "", "shop") is None
+    assert {s["metadata"]["namespace"] for s in play.store.list("Service")} == {"default"}
+    assert {s["metadata"]["namespace"] for s in play.store.list("EndpointSlice")} == {"default"}
+
+
+def test_namespace_waits_for_its_pods() -> None:
+    play = Playground()
+    play.apply(namespace("shop"), pod("web-1", namespace="shop"))
+    play.delete("Namespace", "shop", "")
+    assert terminating(play.get("Pod", "web-1", "shop"))
+    assert play.get("Namespace", "shop", "")["status"]["phase"] == "Terminating"
+    play.store.delete("Pod", "shop", "web-1")
+    play.settle()
+    assert play.store.get("Namespace", "", "shop") is None
+
+
+def test_deployment_in_a_namespace_that_goes_makes_no_new_pods() -> None:
+    play = Playground()
+    whole = deployment()
+    whole.body["metadata"]["namespace"] = "shop"
+    play.apply(namespace("shop"), whole)
+    play.delete("Namespace", "shop", "")
+    assert [terminating(p) for p in play.store.list("Pod", "shop")] == [True, True, True]
