@@ -23,6 +23,7 @@ PROBES = {
     "connect": "Connect time",
     "distribution": "Distribution over endpoints",
 }
+MEASURES = {"connect": "from SYN to SYN-ACK"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ class Look:
 def probe_title(probe: str) -> str:
     """A probe's name as a heading."""
     return PROBES.get(probe, probe.replace("-", " ").capitalize())
+
+
+def measure(probe: str) -> str:
+    """What the time of a probe is, for an axis."""
+    return MEASURES.get(probe, "one-way latency")
 
 
 def looks(summary: Summary) -> Mapping[Series, Look]:

@@ -98,15 +98,20 @@ class Sheet:
 
     def keep(self, figure: Figure, name: str, words: Words) -> Plot:
         """Write NAME.svg and NAME.png, and return the plot for the page."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+
         width, height = figure.get_size_inches()
         left = 0.06 / width
         figure.text(left, 1 - 0.08 / height, words.title, weight="bold", fontsize=11, va="top")
         figure.text(left, 1 - 0.29 / height, words.subtitle, color=COLOURS["muted"], fontsize=9.5, va="top")
         figure.text(left, 0.05 / height, self.environment, color=COLOURS["muted"], fontsize=7, va="bottom")
-        figure.savefig(self.folder / f"{name}.png", dpi=DPI, metadata={"Software": None})
-        figure.set_layout_engine("none")  # laid out already; the second time costs as much as the drawing
+        # the canvases' own methods: savefig() would draw everything once more before each
+        figure.dpi = DPI
+        FigureCanvasAgg(figure).print_png(self.folder / f"{name}.png", metadata={"Software": None})
+        figure.set_layout_engine("none")  # laid out by now
         text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "testbed"})
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": "testbed"})
         (self.folder / f"{name}.svg").write_text(text.getvalue(), encoding="utf-8")
         return Plot(name, words, for_page(text.getvalue(), name, words))
 

@@ -52,8 +52,8 @@ class RunFolder:
     def add_arm(self, arm: Arm) -> None:
         """Add an arm, or say again what it is (its rules were counted meanwhile)."""
         kept = tuple(known for known in self._run.arms if known.id != arm.id)
-        self._run = dataclasses.replace(self._run, arms=(*kept, arm))
         self._note_down("arm", dataclasses.asdict(arm))
+        self._run = dataclasses.replace(self._run, arms=(*kept, arm))
 
     def add_block(self, block: Block, samples: Samples) -> Block:
         """Store the samples, and the block completed with their counts. Returns the completed block."""
@@ -65,19 +65,19 @@ class RunFolder:
             raise UsageError(f"{name} is there already: `order` must differ from block to block of an arm")
         np.savez_compressed(self.path / name, values=samples.values, endpoint=samples.endpoint)
         whole = dataclasses.replace(block, samples=name, **counts)
-        self._run = dataclasses.replace(self._run, blocks=(*self._run.blocks, whole))
         self._note_down("block", dataclasses.asdict(whole))
+        self._run = dataclasses.replace(self._run, blocks=(*self._run.blocks, whole))
         return whole
 
     def add_sync(self, sync: Sync) -> None:
         """Add the timing of one sync."""
-        self._run = dataclasses.replace(self._run, syncs=(*self._run.syncs, sync))
         self._note_down("sync", dataclasses.asdict(sync))
+        self._run = dataclasses.replace(self._run, syncs=(*self._run.syncs, sync))
 
     def add_note(self, text: str) -> None:
         """Add a sentence that the report shows among its notes."""
-        self._run = dataclasses.replace(self._run, notes=(*self._run.notes, text))
         self._note_down("note", text)
+        self._run = dataclasses.replace(self._run, notes=(*self._run.notes, text))
 
     def finish(self, facts_after: Facts, *, partial: bool = False) -> Run:
         """Write the final result.json. `partial`: not all that was planned could be measured."""
@@ -90,8 +90,9 @@ class RunFolder:
         return self._run
 
     def _note_down(self, kind: str, value: object) -> None:
+        line = _json({kind: value})
         with open(self.path / JOURNAL, "a", encoding="utf-8") as journal:
-            journal.write(json.dumps({kind: value}, allow_nan=False) + "\n")
+            journal.write(line + "\n")
 
 
 def load_run(path: Path) -> Run:
@@ -144,9 +145,16 @@ def read_samples(folder: Path, block: Block) -> Samples:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             values, endpoint = arrays["values"], arrays["endpoint"]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise MeasurementInvalid(f"{file}: samples cannot be read: {error}") from error
     return Samples(values=values, endpoint=endpoint, **{name: getattr(block, name) for name in COUNTS})
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    try:
+        return json.dumps(value, indent=indent, allow_nan=False)
+    except ValueError as error:  # nan or infinite: JSON has no word for it, and no measurement gives it
+        raise MeasurementInvalid(f"a figure is not a number: {value}") from error
 
 
 def _write(file: Path, run: Run) -> None:
@@ -155,7 +163,7 @@ def _write(file: Path, run: Run) -> None:
     # the schema first, for the reader who opens the file
     document = {"schema": document.pop("schema"), **document}
     draft = file.with_suffix(".tmp")
-    draft.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    draft.write_text(_json(document, indent=1) + "\n", encoding="utf-8")
     draft.replace(file)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from testbed.bench.report import units
-from testbed.bench.report.looks import Look, looks, probe_title
+from testbed.bench.report.looks import Look, looks, measure, probe_title
 from testbed.bench.report.theme import Plot, Sheet, Words, colour, sheet, ticks
 from testbed.bench.stats.cells import Cell
 from testbed.bench.stats.interval import Floats
@@ -62,6 +62,7 @@ def _plot(cells: Sequence[Cell], styles: Sequence[Look], paper: Sheet) -> Plot:
         seen = later > 0
         tail.plot(later_than[seen], later[seen], **kind)
     _axes(body, tail)
+    tail.set_xlabel(f"{measure(probe)} (log)")
     _legends(body, tail, styles, sizes)
     words = Words(
         probe_title(probe), f"distribution of latency, {units.load(load_pps)}", _described(cells, styles)
@@ -76,7 +77,6 @@ def _axes(body: Any, tail: Any) -> None:
     ticks(body.yaxis, lambda value: units.tick_percent(round(value, 2)))
     tail.set_yscale("log")
     tail.set_ylabel("still later (log)")
-    tail.set_xlabel("one-way latency (log)")
     ticks(tail.yaxis, units.tick_percent)
     ticks(tail.xaxis, units.tick_time)
     _decades(tail)

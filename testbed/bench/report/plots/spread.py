@@ -15,7 +15,7 @@ from testbed.bench.report.looks import arm_name, looks
 from testbed.bench.report.theme import Plot, Sheet, Words, colour, sheet
 from testbed.bench.stats.summary import SpreadOfArm, Summary, series_of
 
-ROW = 0.8  # inches
+ROW = 0.95  # inches
 
 
 def spread_plots(summary: Summary, paper: Sheet) -> Iterator[Plot]:
