@@ -25,6 +25,8 @@ from testbed.kube.store import Store
 from testbed.machine.reaper import Reaper
 from testbed.machine.sandbox import Ready
 
+NO_DATAPATH = "none"  # kind's word: service addresses lead nowhere, which is the baseline of measurements
+
 log = logging.getLogger(__name__)
 
 
@@ -54,6 +56,8 @@ class Daemon:
 
     def _start_agents(self) -> None:
         proxy = self.cluster.kube_proxy
+        if self.cluster.networking.kube_proxy_mode == NO_DATAPATH:
+            return
         for node in self.store.list("Node"):
             # A datapath of its own for each agent: it remembers what it wrote.
             datapath = find.load(self.cluster.networking.kube_proxy_mode, datapath_options(proxy))

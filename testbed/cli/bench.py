@@ -1,0 +1,94 @@
+"""`testbed bench`: run a scenario that measures, and make its report."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from testbed.errors import UsageError
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser("bench", help="measure a scenario", description=__doc__)
+    parser.add_argument("scenario", type=Path, help="the scenario's folder, e.g. scenarios/first-light")
+    parser.add_argument("--out", type=Path, help="the result's folder (default: results/<scenario>-<time>)")
+    parser.add_argument(
+        "--repeats", type=int, help="how often each block is measured (default: the scenario's)"
+    )
+    parser.add_argument("--time", type=float, metavar="SECONDS", help="begin no repeat that would end later")
+    parser.add_argument("--seed", type=int, default=1, help="draws the order of blocks and the source ports")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, measure, report; prints the short table and where the report is."""
+    if arguments.repeats is not None and arguments.repeats < 1:
+        raise UsageError("bench: --repeats must be at least 1")
+    # Here, since numpy and the rest cost a fifth of a second that `bench --help` should not pay.
+    from testbed.bench.report import report, summary_text
+    from testbed.bench.results.files import load_run
+    from testbed.scenario.run import Options, Runner
+    from testbed.scenario.spec import read
+
+    spec = read(arguments.scenario)
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    out = arguments.out or Path("results") / f"{spec.name}-{stamp}"
+    options = Options(
+        out.absolute(), ("testbed", *sys.argv[1:]), arguments.repeats or spec.repeats,
+        arguments.time or spec.seconds, arguments.seed,
+    )  # fmt: skip
+    status = 0
+    with _Bar() as bar:
+        try:
+            Runner(spec, options, bar).run()
+        except KeyboardInterrupt:
+            print("interrupted: what was measured is kept, the report is marked partial", file=sys.stderr)
+            status = 130
+    page = report(options.out)
+    print(summary_text(load_run(options.out)))
+    print(f"\nreport: {page}\nagain:  testbed report {shlex.quote(str(out))}")
+    return status
+
+
+class _Bar:
+    """Stages as a progress bar on a terminal, as single lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._tty = sys.stderr.isatty()
+        self._bar: Any = None
+        self._stage = ""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show a step."""
+        name = stage.split()[0]
+        if self._tty:
+            self._show(name, stage, done, total)
+        elif stage != self._stage and not stage.endswith("syncs"):
+            print(f"{stage} ({done} of {total})", file=sys.stderr, flush=True)
+        self._stage = stage
+
+    def _show(self, name: str, stage: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None or not self._bar.desc.startswith(name):
+            self.close()
+            self._bar = tqdm(total=total, desc=name, leave=False, dynamic_ncols=True)
+        self._bar.total, self._bar.n = total, done
+        self._bar.set_postfix_str(stage.removeprefix(name).strip())
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

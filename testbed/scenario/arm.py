@@ -1,0 +1,180 @@
+"""One arm, built: a lab instance with its Services, a worker inside, and the paths that its probes take.
+
+Knows a Spec and how lab instances are driven. Knows neither the order of blocks nor what figures mean.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from ipaddress import IPv4Address
+from typing import Any
+
+from testbed.bench.probes.path import Endpoint, Path
+from testbed.bench.results.model import Arm
+from testbed.bench.traffic.background import Load
+from testbed.bench.traffic.frames import Headers
+from testbed.bench.worker.client import Worker
+from testbed.cluster import daemon, layout
+from testbed.cluster.rpc import Client
+from testbed.errors import UsageError
+from testbed.kube.objects import ClusterConfig, Manifest, default_cluster
+from testbed.machine import sandbox
+from testbed.scenario import fillers
+from testbed.scenario.spec import ArmSpec, Spec
+
+READY_SECONDS = 600.0
+NAMESPACE = "default"
+DISCARD_PORT = 9  # RFC 863
+NOISE_PORT = DISCARD_PORT
+
+
+class BuiltArm:
+    """A lab instance that is ready to be measured. Close it, or use it with `with`."""
+
+    def __init__(self, spec: Spec, arm: ArmSpec, name: str, cpus: tuple[int, int]) -> None:
+        self.spec, self.arm = spec, arm
+        self._noise_cpu, probe_cpu = cpus
+        cluster = _cluster_of(spec, arm)
+        self.instance = sandbox.start(name, partial(daemon.run, name, cluster))
+        try:
+            self.client = Client(self.instance.socket)
+            self._fill()
+            self.network = self.client.call("inspect")["network"]
+            self.node = self.network["nodes"][0]["name"]
+            self.worker = Worker(self.instance.enter_argv(), probe_cpu)
+        except BaseException:
+            sandbox.destroy(self.instance)
+            raise
+        self._toggle = 0
+
+    def close(self) -> None:
+        """End the worker and the lab instance."""
+        self.worker.close()
+        self.client.close()
+        sandbox.destroy(self.instance)
+
+    def _fill(self) -> None:
+        """The other Services first and the measured one last: in a list of rules it is then the last."""
+        others = [m.to_json() for m in fillers.manifests(max(0, self.arm.services - 1))]
+        for manifests in (others, [m.to_json() for m in self.spec.loaded.manifests]):
+            if manifests:
+                self.client.call("apply", manifests=manifests)
+                self.client.call("wait", timeout=READY_SECONDS)
+
+    @property
+    def rules(self) -> Mapping[str, int]:
+        """The size of the kernel's state as the datapath reads it back; empty without one."""
+        if not self.client.call("inspect")["agents"]:
+            return {}
+        size: Mapping[str, int] = self.client.call("observe", node=self.node)["size"]
+        return size
+
+    def described(self) -> Arm:
+        """The arm as a result file has it."""
+        arm = self.arm
+        words = filter(None, (arm.path if arm.path == "direct" else arm.datapath, arm.variant))
+        endpoints = len(self._targets())
+        return Arm(
+            arm.id, arm.datapath, arm.variant, arm.path, arm.services, endpoints, self.rules, " ".join(words)
+        )
+
+    def path(self, protocol: str) -> Path:
+        """The way from the client to the target: to one pod's address, or to the Service's."""
+        client, targets = self._pod(self.spec.client), self._targets()
+        direct = self.arm.path == "direct"
+        ports = {"UDP": self.spec.target.udp_port, "TCP": self.spec.target.tcp_port}
+        destination, port = self._service_address(), ports[protocol]
+        if direct:
+            targets = targets[:1]
+            destination, port = targets[0]["addresses"][0], self._target_port(protocol)
+        return Path(
+            client["netns"], client["device"], client["addresses"][0], layout.HOST_SIDE_MAC, destination, port,
+            tuple(Endpoint(pod["netns"], pod["device"], pod["addresses"][0]) for pod in targets), protocol,
+        )  # fmt: skip
+
+    def noise(self, rate: float) -> Load:
+        """A background load from one pod straight to another, over the same node."""
+        if self.spec.noise is None:
+            raise UsageError(f"scenario {self.spec.name}: a load is asked for, but nobody makes noise")
+        sender, sink = (self._pod(name) for name in self.spec.noise)
+        headers = Headers(
+            sender["mac"],
+            layout.HOST_SIDE_MAC,
+            sender["addresses"][0],
+            sink["addresses"][0],
+            NOISE_PORT,
+            "UDP",
+        )
+        return Load(sender["netns"], sender["device"], headers, rate, cpu=self._noise_cpu)
+
+    def flush(self) -> None:
+        """Forget all connections of the node."""
+        self.worker.flush_conntrack([self.node])
+
+    def change_endpoint(self) -> dict[str, Any]:
+        """Move one endpoint of one other Service, and return the agent's timings of that round."""
+        self._toggle += 1
+        moved = fillers.endpoint_slice(0, IPv4Address("10.244.255.1") + self._toggle % 2)
+        manifest = Manifest(moved, fillers.NOWHERE)
+        before = self.syncs()[-1]["number"]
+        self.client.call("apply", manifests=[manifest.to_json()])
+        self.client.call("wait", timeout=READY_SECONDS)
+        latest = self.syncs()[-1]
+        if latest["number"] == before:
+            raise UsageError(f"arm {self.arm.id}: the changed endpoint led to no sync")
+        return latest
+
+    def syncs(self) -> list[dict[str, Any]]:
+        """The timings of the node's agent, oldest first; empty without a datapath."""
+        if not self.client.call("inspect")["agents"]:
+            return []
+        told: list[dict[str, Any]] = self.client.call("syncs", node=self.node)
+        return told
+
+    def resync(self) -> dict[str, Any]:
+        """A full pass of the node's agent, and its timings."""
+        self.client.call("resync", node=self.node)
+        return self.syncs()[-1]
+
+    def _pod(self, name: str) -> dict[str, Any]:
+        for pod in self.network["pods"]:
+            if (pod["namespace"], pod["name"]) == (NAMESPACE, name):
+                found: dict[str, Any] = pod
+                return found
+        raise UsageError(f"scenario {self.spec.name}: no pod {name!r} in its manifests")
+
+    def _targets(self) -> list[dict[str, Any]]:
+        slices = self.client.call("get", kind="EndpointSlice", namespace=NAMESPACE)
+        label, service = "kubernetes.io/service-name", self.spec.target.service
+        ours = [s for s in slices if s["metadata"]["labels"].get(label) == service]
+        names = sorted(e["targetRef"]["name"] for s in ours for e in s["endpoints"])
+        if not names:
+            raise UsageError(f"scenario {self.spec.name}: the Service {service!r} has no endpoints")
+        return [self._pod(name) for name in names]
+
+    def _service(self) -> dict[str, Any]:
+        (found,) = self.client.call("get", kind="Service", namespace=NAMESPACE, name=self.spec.target.service)
+        service: dict[str, Any] = found
+        return service
+
+    def _service_address(self) -> str:
+        return str(self._service()["spec"]["clusterIP"])
+
+    def _target_port(self, protocol: str) -> int:
+        """The pods' own port behind the Service's port of this protocol."""
+        slices = self.client.call("get", kind="EndpointSlice", namespace=NAMESPACE)
+        label, service = "kubernetes.io/service-name", self.spec.target.service
+        ports = [p for s in slices if s["metadata"]["labels"].get(label) == service for p in s["ports"]]
+        return next(int(p["port"]) for p in ports if p["protocol"] == protocol)
+
+
+def _cluster_of(spec: Spec, arm: ArmSpec) -> ClusterConfig:
+    cluster = spec.loaded.cluster or default_cluster()
+    options = {**cluster.kube_proxy.options, **({"variant": arm.variant} if arm.variant else {})}
+    return dataclasses.replace(
+        cluster,
+        networking=dataclasses.replace(cluster.networking, kube_proxy_mode=arm.datapath),
+        kube_proxy=dataclasses.replace(cluster.kube_proxy, options=options),
+    )

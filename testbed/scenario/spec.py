@@ -1,0 +1,150 @@
+"""A scenario as written: `scenario.yaml` of a folder, read with the line of every mistake.
+
+Knows the file's fields. Knows nothing of how arms are built or measured.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+from testbed.datapaths import find
+from testbed.errors import ManifestErrors, Mistake
+from testbed.kube.objects import Loaded, load
+from testbed.kube.objects.documents import Document, documents
+from testbed.kube.objects.source import joined
+
+FILE = "scenario.yaml"
+NO_DATAPATH = "none"  # kind's word for a cluster without kube-proxy
+DEFAULT_REPEATS = 6
+DEFAULT_SECONDS = 170.0
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSpec:
+    """One arm: a datapath with so many Services, and the way that its packets take."""
+
+    group: str
+    datapath: str
+    variant: str
+    path: str  # "direct" or "service"
+    services: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.group}-{self.services}" if self.services else self.group
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSpec:
+    """A probe with its settings, and the background loads (packets per second) under which it runs."""
+
+    probe: str
+    count: int
+    rate: float
+    warm_up: int
+    loads: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The Service that is measured, and its ports."""
+
+    service: str
+    udp_port: int
+    tcp_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A whole scenario."""
+
+    name: str
+    title: str
+    question: str
+    loaded: Loaded
+    client: str
+    noise: tuple[str, str] | None
+    target: Target
+    arms: tuple[ArmSpec, ...]
+    probes: tuple[ProbeSpec, ...]
+    repeats: int
+    seconds: float
+    folder: Path = field(default_factory=Path)
+
+
+def read(folder: Path) -> Spec:
+    """The scenario in a folder (or the file itself). Raises ManifestErrors with every mistake at once."""
+    file = folder / FILE if folder.is_dir() else folder
+    try:
+        text = file.read_text()
+    except OSError as error:
+        hint = "a scenario is a folder with a scenario.yaml, e.g. scenarios/first-light"
+        raise ManifestErrors(
+            [Mistake(str(file), 1, "", f"cannot be read: {error.strerror}", hint)]
+        ) from error
+    found = list(documents(text, str(file)))
+    if len(found) != 1:
+        raise ManifestErrors([Mistake(str(file), 1, "", "a scenario is exactly one document")])
+    mistakes = [*found[0].mistakes, *_schema_mistakes(found[0])]
+    mistakes = mistakes or list(_other_mistakes(found[0]))
+    if mistakes:
+        raise ManifestErrors(mistakes)
+    return _spec(found[0].body, file.parent)
+
+
+def _schema_mistakes(document: Document) -> Iterator[Mistake]:
+    schema = json.loads(Path(__file__).with_name("scenario.schema.json").read_text())
+    for error in jsonschema_rs.Draft7Validator(schema).iter_errors(document.body):
+        yield document.source.mistake(joined(tuple(error.instance_path)), error.message)
+
+
+def _other_mistakes(document: Document) -> Iterator[Mistake]:
+    """What a schema cannot say."""
+    known = (NO_DATAPATH, *find.names())
+    for number, arm in enumerate(document.body["arms"]):
+        if arm["datapath"] not in known:
+            path, hint = f"arms[{number}].datapath", f"one of {', '.join(known)}"
+            yield document.source.mistake(path, f"no datapath {arm['datapath']!r}", hint)
+    ids = [arm["id"] for arm in document.body["arms"]]
+    for number, name in enumerate(ids):
+        if name in ids[:number]:
+            yield document.source.mistake(f"arms[{number}].id", f"{name!r} is there already")
+    loaded = any(load > 0 for probe in document.body["probes"] for load in probe.get("load", ()))
+    if loaded and "noise" not in document.body:
+        hint = "noise: {from: POD, to: POD}"
+        yield document.source.mistake("probes", "a probe asks for a load, but nobody makes noise", hint)
+
+
+def _spec(body: Mapping[str, Any], folder: Path) -> Spec:
+    noise, target = body.get("noise"), body["target"]
+    return Spec(
+        name=body["metadata"]["name"],
+        title=body["title"],
+        question=body["question"],
+        loaded=load([str(folder / body["manifests"])]),
+        client=body["client"],
+        noise=(noise["from"], noise["to"]) if noise else None,
+        target=Target(target["service"], target["udpPort"], target["tcpPort"]),
+        arms=tuple(_arms(body)),
+        probes=tuple(_probe(probe) for probe in body["probes"]),
+        repeats=body.get("repeats", DEFAULT_REPEATS),
+        seconds=body.get("seconds", DEFAULT_SECONDS),
+        folder=folder,
+    )
+
+
+def _arms(body: Mapping[str, Any]) -> Iterator[ArmSpec]:
+    for arm in body["arms"]:
+        for services in arm["services"]:
+            yield ArmSpec(arm["id"], arm["datapath"], arm.get("variant", ""), arm["path"], services)
+
+
+def _probe(probe: Mapping[str, Any]) -> ProbeSpec:
+    loads = tuple(float(load) for load in probe.get("load", (0,)))
+    return ProbeSpec(probe["probe"], probe["count"], float(probe["rate"]), probe.get("warmUp", 0), loads)
