@@ -47,6 +47,7 @@ class Draft:
 
     @property
     def spec(self) -> dict[str, Any]:
+        """The spec of `body`, to be filled in."""
         spec: dict[str, Any] = self.body["spec"]
         return spec
 

@@ -114,7 +114,8 @@ class NodePorts:
         if number is None or (protocol, number) in self._held:
             number = self._take(item, f"spec.ports[{index}].nodePort", protocol)
         self._hold(protocol, number)
-        return known.setdefault(port["port"], number)
+        known.setdefault(port["port"], number)
+        return number
 
     def _take(self, item: Draft, path: str, protocol: str) -> int:
         number = self._pool.take()

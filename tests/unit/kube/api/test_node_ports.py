@@ -116,6 +116,13 @@ def test_same_port_in_another_protocol_is_free() -> None:
     assert node_ports(store, "b") == [30001]
 
 
+def test_port_is_not_shared_between_protocols_if_it_is_held_in_one() -> None:
+    store, registry = started()
+    registry.apply([service("a", type="NodePort", ports=[port(80, nodePort=30001)])])
+    registry.apply([service("b", type="NodePort", ports=[port(53), port(53, "UDP", nodePort=30001)])])
+    assert node_ports(store, "b") == [FIRST, 30001]
+
+
 def test_port_given_by_chance_is_free_in_every_protocol() -> None:
     store, registry = started()
     registry.apply([service("a", type="NodePort", ports=[port(80, "UDP", nodePort=FIRST)])])
