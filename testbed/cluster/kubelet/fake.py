@@ -39,6 +39,7 @@ class InlineExecutor(Executor):
     """Does a job where it is submitted."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """The job's result or error, already there."""
         future: Future[T] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
@@ -54,9 +55,11 @@ class FakeTime:
         self.seconds = 0.0
 
     def now(self) -> datetime:
+        """22 November 2026, 10:00 UTC, and what a test has added."""
         return datetime(2026, 11, 22, 10, 0, tzinfo=UTC) + timedelta(seconds=self.seconds)
 
     def clock(self) -> Clock:
+        """As the kubelets take it."""
         return Clock(self.now, lambda: self.seconds)
 
 
@@ -70,6 +73,7 @@ class FakeNetwork:
         self._hosts = itertools.count(2)
 
     def attach(self, pods: Sequence[Object]) -> Mapping[PodKey, PodAttachment]:
+        """Give each pod a namespace's name and an address."""
         keys = tuple(map(pod_key, pods))
         self.batches.append(("attach", keys))
         if self.broken:
@@ -79,6 +83,7 @@ class FakeNetwork:
         return new
 
     def detach(self, keys: Sequence[PodKey]) -> None:
+        """Forget them."""
         self.batches.append(("detach", tuple(keys)))
         for key in keys:
             self.attached.pop(key, None)
@@ -95,25 +100,30 @@ class FakeServing:
         self._on_exit: Callable[[int], None] | None = None
 
     def start(self, on_exit: Callable[[int], None] | None = None) -> None:
+        """Count the start."""
         self.starts += 1
         self._on_exit = on_exit
 
     def open(self, pods: Sequence[PodSpec]) -> Mapping[str, tuple[PortError, ...]]:
+        """Take them; answer with what `refused` says."""
         self._check()
         self.batches.append(("open", tuple(pod.key for pod in pods)))
         self.open_pods |= {pod.key: pod for pod in pods}
         return {pod.key: self.refused[pod.key] for pod in pods if pod.key in self.refused}
 
     def close(self, keys: Sequence[str]) -> None:
+        """Forget them."""
         self._check()
         self.batches.append(("close", tuple(keys)))
         for key in keys:
             self.open_pods.pop(key, None)
 
     def stop(self) -> None:
+        """End in peace."""
         self.die(0)
 
     def die(self, status: int = -9) -> None:
+        """End as a killed process does: nothing is open, and it is told."""
         on_exit, self._on_exit = self._on_exit, None
         self.open_pods.clear()
         if on_exit is not None:
@@ -136,18 +146,22 @@ class FakeProcess:
     container_id: str = "process://1"
 
     def enter(self, argv: Argv) -> Argv:
+        """Marked, so that a test can tell."""
         return ("nsenter", *argv)
 
     def terminate(self) -> None:
+        """Recorded; the end of a graceful one."""
         self.signals.append("TERM")
         if self.graceful:
             self.exit(0)
 
     def kill(self) -> None:
+        """Recorded; the end."""
         self.signals.append("KILL")
         self.exit(137)
 
     def exit(self, code: int) -> None:
+        """The program ends by itself."""
         if self.alive:
             self.alive = False
             self.on_exit(code)
@@ -162,6 +176,7 @@ class FakeProcesses:
         self.broken = ""
 
     def start(self, spec: ProcessSpec, on_exit: Callable[[int], None]) -> FakeProcess:
+        """Record it, and let it run."""
         if self.broken:
             raise CommandFailed(spec.argv, 127, self.broken)
         process = FakeProcess(spec, on_exit, self.graceful)
@@ -169,6 +184,7 @@ class FakeProcesses:
         return process
 
     def stop(self) -> None:
+        """Kill them all."""
         for process in self.started:
             process.kill()
 
@@ -181,6 +197,7 @@ class FakeProber:
         self.hooks: list[tuple[Action, Target, float, Report]] = []
 
     def start(self, probe: Probe, target: Target, report: Report) -> Cancel:
+        """Record it as under way."""
         entry = self.running[probe.kind] = probe, target, report
         return lambda: self._cancel(probe.kind, entry)
 
@@ -189,6 +206,7 @@ class FakeProber:
             del self.running[kind]
 
     def once(self, action: Action, target: Target, timeout: float, report: Report) -> None:
+        """Record it as a hook; a test calls its report."""
         self.hooks.append((action, target, timeout, report))
 
     def find(self, kind: ProbeKind, outcome: Outcome, message: str = "") -> None:
@@ -196,6 +214,7 @@ class FakeProber:
         self.running[kind][2](outcome, message)
 
     def stop(self) -> None:
+        """Forget all."""
         self.running.clear()
 
 

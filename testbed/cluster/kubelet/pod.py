@@ -22,9 +22,17 @@ ATTACH_AGAIN_SECONDS = 1.0
 class PodHost(Host, Protocol):
     """What the kubelets do for a pod."""
 
-    def attach(self, pod: Object, done: Attached) -> None: ...
-    def changed(self, pod: Pod) -> None: ...
-    def finished(self, pod: Pod) -> None: ...
+    def attach(self, pod: Object, done: Attached) -> None:
+        """Attach a pod to its node; see Wiring.attach."""
+        ...
+
+    def changed(self, pod: Pod) -> None:
+        """The pod has a next step to do, or another status."""
+        ...
+
+    def finished(self, pod: Pod) -> None:
+        """Nothing of the pod runs any more and nothing will."""
+        ...
 
 
 class Pod:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -103,7 +104,7 @@ class NetworkProber:
         except TimeoutError:
             return Outcome.FAILURE, f"no answer within {timeout:g} s"
         except (OSError, TestbedError, ValueError, h11.ProtocolError) as error:
-            return Outcome.FAILURE, str(error)  # ValueError: a path or header that no request can carry
+            return Outcome.FAILURE, _told(error)  # ValueError: a path or header that no request can carry
 
     async def _exec(self, argv: tuple[str, ...], target: Target, timeout: float) -> Finding:
         # timeout(1) ends the command's whole process group, and it runs inside, where a child could hide.
@@ -147,6 +148,13 @@ class NetworkProber:
             await self._loop.sock_connect(sock, (ip, port))
             unless_connected.pop_all()
         return sock
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, in the kernel's words where the kernel said it (asyncio adds words of its own)."""
+    if isinstance(error, OSError) and error.errno and not isinstance(error, (ssl.SSLError, socket.gaierror)):
+        return os.strerror(error.errno)
+    return str(error)
 
 
 def _request(action: HttpGet, host: str) -> tuple[h11.Request, h11.EndOfMessage]:

@@ -1,10 +1,12 @@
 """Containers' own processes: each in namespaces of its own below the pod's network namespace.
 
-    unshare ──▶ sh: sets the host name ──exec──▶ the container's program, process 1 of its PID namespace
+    unshare ─exec→ sh, waits outside ─fork→ setpriv ─exec→ sh: mounts /proc, names the host ─exec→ the program
+                                            └──────────── process 1 of a new PID namespace ─────────────┘
 
-unshare(1) waits outside and ends as the program ends. When the program dies the kernel kills everything else in
-its PID namespace, so a container goes as a whole; as in any container, process 1 gets only signals that it
-handles, so a program without a SIGTERM handler lives until SIGKILL (pid_namespaces(7)).
+The waiting shell ends as the program ends (unshare --fork would do, but it turns SIGKILL into exit code 1), and
+when the shell is killed its child goes, too. When the program dies the kernel kills everything else in its PID
+namespace, so a container goes as a whole. As in any container, process 1 gets only signals that it handles: a
+program without a SIGTERM handler lives until SIGKILL (pid_namespaces(7)).
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ from testbed.cluster.kubelet.contract import Argv, ProcessSpec
 from testbed.errors import CommandFailed
 from testbed.machine.netns import FOLDER, Netns
 
-UNSHARE = ("unshare", "--uts", "--mount-proc", "--propagation=slave", "--pid", "--fork", "--kill-child=KILL")
-NAMED = ("sh", "-c", 'hostname "$0" && exec "$@"')
+WORLD = ("unshare", "--uts", "--mount", "--propagation=slave", "--pid", "--")
+WAIT = ("sh", "-c", '"$@"; exit $?', "container")  # with anything after the program, sh does not exec it
+BOUND = ("setpriv", "--pdeathsig=KILL", "--")
+NAMED = ("sh", "-c", 'mount -t proc proc /proc && hostname "$0" && exec "$@"')
 
 
 class HostProcess:
-    """A container's process tree; `pid` is the unshare outside of it."""
+    """A container's process tree; `pid` is the shell that waits outside of it."""
 
     def __init__(self, popen: subprocess.Popen[bytes], on_exit: Callable[[int], None]) -> None:
         self._popen, self.on_exit = popen, on_exit
@@ -59,7 +63,9 @@ class HostProcess:
         return status if status >= 0 else 128 - status
 
     def _signal(self, number: int) -> None:
-        # Of the two, the one inside: unshare ignores SIGTERM, and tells by its own end how the child ended.
+        if self._popen.returncode is not None:
+            return  # its number may be another's by now
+        # Of the two, the one inside: the shell outside tells by its own end how the program ended.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._inside() or self.pid, number)
 
@@ -90,7 +96,7 @@ class HostProcesses:
 
         A program that is not found is no error here: it ends with 127, and the log says why.
         """
-        argv = (*UNSHARE, *NAMED, spec.hostname, *spec.argv)
+        argv = (*WORLD, *WAIT, *BOUND, *NAMED, spec.hostname, *spec.argv)
         env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root", **spec.env}
         try:
             spec.log.parent.mkdir(parents=True, exist_ok=True)

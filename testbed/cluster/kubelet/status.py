@@ -21,6 +21,7 @@ class Waiting:
     message: str = ""
 
     def json(self) -> Json:
+        """As `state` and `lastState` have it."""
         return {"waiting": {"reason": self.reason, **({"message": self.message} if self.message else {})}}
 
 
@@ -31,6 +32,7 @@ class Running:
     started_at: str
 
     def json(self) -> Json:
+        """As `state` and `lastState` have it."""
         return {"running": {"startedAt": self.started_at}}
 
 
@@ -45,6 +47,7 @@ class Terminated:
     message: str = ""
 
     def json(self) -> Json:
+        """As `state` and `lastState` have it."""
         fields = {"exitCode": self.exit_code, "reason": self.reason}
         message = {"message": self.message} if self.message else {}
         times = {"startedAt": self.started_at, "finishedAt": self.finished_at}

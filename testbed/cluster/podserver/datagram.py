@@ -16,13 +16,16 @@ class Echo(asyncio.DatagramProtocol):
     transport: asyncio.DatagramTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is ready."""
         # A cast, because the event loop's own class is no DatagramTransport before Python 3.12.
         self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """Answer each datagram by one."""
         self.transport.sendto(self.answer(data, addr), addr)
 
     def answer(self, data: bytes, _addr: tuple[Any, ...]) -> bytes:
+        """What goes back to `addr`."""
         return data
 
 
@@ -33,5 +36,6 @@ class Identify(Echo):
         self._fields = {**identity.json(), "protocol": "UDP", "port": port.port}
 
     def answer(self, data: bytes, addr: tuple[Any, ...]) -> bytes:
+        """The identity, with the client's address and payload."""
         fields = {**self._fields, "clientAddress": address_text(addr), "echo": data.decode("latin-1")}
         return json.dumps(fields).encode()

@@ -32,15 +32,18 @@ class Http(Connection):
         self._delay: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
+        """Bytes of requests."""
         self._conn.receive_data(data)
         self._advance()
 
     def eof_received(self) -> bool:
+        """The end of the requests; the answer to the last one may be still to come."""
         self._conn.receive_data(b"")
         self._advance()
         return self._delay is not None  # a client that only closed its write side still gets a late answer
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody waits for the late answer any more."""
         super().connection_lost(exc)
         if self._delay is not None:
             self._delay.cancel()

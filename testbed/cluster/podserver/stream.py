@@ -45,17 +45,21 @@ class Connection(asyncio.Protocol):
         self.served = served
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the port know of it."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.served.connections.add(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, asyncio's name
+        """Let the port forget it."""
         self.served.connections.discard(self.transport)
 
     def pause_writing(self) -> None:
+        """The client is slower than its own questions: read no more of them."""
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
+        """It has caught up."""
         if not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -78,6 +82,7 @@ class Echo(Connection):
         self._identify = identify
 
     def data_received(self, data: bytes) -> None:
+        """Send it back, after the identity if that is due."""
         if self._identify:
             self._identify = False
             fields = {**self.served.fields(self.transport), "protocol": self.served.port.protocol}
@@ -95,6 +100,7 @@ class Sniffer(Connection):
         self._timer: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
+        """Decide as soon as the bytes allow it."""
         self._data += data
         if REQUEST.match(self._data):
             self._decide(self._http(self.served))
@@ -104,10 +110,12 @@ class Sniffer(Connection):
             self._timer = asyncio.get_running_loop().call_later(UNDECIDED_SECONDS, self._echo)
 
     def eof_received(self) -> bool:
+        """Whoever sends no more sends no request."""
         self._echo()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is left to decide."""
         super().connection_lost(exc)
         self._cancel()
 

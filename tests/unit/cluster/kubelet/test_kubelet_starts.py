@@ -1,0 +1,147 @@
+"""From a bound pod to a running one: batches, servers, programs, init containers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.cluster.podserver.spec import Identity, Port, PortError
+from tests.unit.cluster.kubelet.lab import COMMAND, Lab, pod
+
+# ── from bound to running ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_bound_pod_is_attached_served_and_ready(lab: Lab) -> None:
+    lab.run(pod())
+    spec = lab.fake.serving.open_pods["default/web/app"]
+    assert spec.netns == "default_web"
+    assert spec.identity == Identity("web", "default", "node1", "10.244.0.2")
+    assert spec.ports == (Port(80, "TCP", "http"),)
+    assert lab.status()["phase"] == "Running"
+    assert (lab.status()["podIP"], lab.status()["hostIP"]) == ("10.244.0.2", "192.168.0.1")
+    assert lab.ready()
+
+
+def test_a_pod_that_is_not_bound_waits(lab: Lab) -> None:
+    lab.run(pod(node=""))
+    assert lab.fake.network.batches == []
+    lab.store.mutate("Pod", "default", "web", lambda old: {**pod(), "metadata": old["metadata"]})
+    lab.settle()
+    assert lab.ready()
+
+
+def test_a_pod_bound_to_a_node_that_is_not_there_waits_for_it(lab: Lab) -> None:
+    lab.run(pod(node="node2"))
+    assert "status" not in lab.pod()
+    lab.run({"kind": "Node", "metadata": {"name": "node2"}})
+    assert lab.ready()
+
+
+def test_many_pods_are_one_batch(lab: Lab) -> None:
+    names = [f"web-{n}" for n in range(100)]
+    lab.run(*(pod(name) for name in names))
+    assert [(verb, len(keys)) for verb, keys in lab.fake.network.batches] == [("attach", 100)]
+    assert [(verb, len(keys)) for verb, keys in lab.fake.serving.batches] == [("open", 100)]
+    assert all(lab.ready(name) for name in names)
+
+
+def test_statuses_are_written_only_when_they_change(lab: Lab) -> None:
+    lab.run(pod())
+    version = lab.store.version
+    lab.settle(60)
+    assert lab.store.version == version
+
+
+def test_what_others_write_to_the_status_is_kept(lab: Lab) -> None:
+    lab.run(pod())
+    lab.store.mutate("Pod", "default", "web", lambda old: {**old, "status": {**old["status"], "theirs": 1}})
+    lab.fake.serving.die()
+    lab.settle()
+    assert (lab.status()["theirs"], lab.container()["restartCount"]) == (1, 1)
+
+
+def test_a_network_that_fails_is_asked_again(lab: Lab) -> None:
+    lab.fake.network.broken = "no more addresses"
+    lab.run(pod())
+    assert lab.status()["phase"] == "Pending"
+    assert lab.container()["state"]["waiting"] == {
+        "reason": "ContainerCreating", "message": "no more addresses",
+    }  # fmt: skip
+    lab.fake.network.broken = ""
+    lab.settle(1)
+    assert lab.ready()
+
+
+def test_a_pod_without_any_port_keeps_its_port_errors_to_its_log(lab: Lab, tmp_path: Path) -> None:
+    two = {"name": "app", "ports": [{"containerPort": 80}, {"containerPort": 90, "protocol": "SCTP"}]}
+    lab.fake.serving.refused["default/web/app"] = (PortError("default/web/app", 90, "SCTP", "not here"),)
+    lab.run(pod("web", two))
+    assert lab.ready()
+    assert (tmp_path / "default_web" / "app.log").read_text() == "cannot listen on 90/SCTP: not here\n"
+
+
+def test_a_container_that_gets_none_of_its_ports_crashes(lab: Lab) -> None:
+    lab.fake.serving.refused["default/web/app"] = (PortError("default/web/app", 80, "TCP", "taken"),)
+    lab.run(pod())
+    assert lab.container()["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    assert lab.container()["lastState"]["terminated"]["message"] == "80/TCP: taken"
+    lab.fake.serving.refused.clear()
+    lab.settle(10)
+    assert lab.ready()
+
+
+# ── commands ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_command_is_run_in_the_pods_namespace(lab: Lab, tmp_path: Path) -> None:
+    ip = {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    lab.run(pod("web", {**COMMAND, "args": ["$(IP)"], "env": [ip]}))
+    spec = lab.process.spec
+    assert (spec.argv, spec.netns, spec.hostname) == (("run", "10.244.0.2"), "default_web", "web")
+    assert spec.log == tmp_path / "default_web" / "app.log"
+    assert lab.fake.serving.open_pods == {}
+    assert lab.ready()
+    assert lab.container()["containerID"] == "process://1"
+
+
+def test_an_environment_that_cannot_be_made_is_told(lab: Lab) -> None:
+    env = [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
+    lab.run(pod("web", {**COMMAND, "env": env}))
+    waiting = lab.container()["state"]["waiting"]
+    assert waiting["reason"] == "CreateContainerConfigError"
+    assert lab.fake.processes.started == []
+
+
+def test_a_command_that_cannot_be_started_is_tried_again(lab: Lab) -> None:
+    lab.fake.processes.broken = "no such folder"
+    lab.run(pod("web", COMMAND))
+    assert lab.container()["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    assert lab.container()["lastState"]["terminated"]["reason"] == "StartError"
+    lab.fake.processes.broken = ""
+    lab.settle(10)
+    assert lab.ready()
+
+
+def test_init_containers_run_first_one_after_the_other(lab: Lab) -> None:
+    inits = [{"name": "one", "command": ["1"]}, {"name": "served"}, {"name": "two", "command": ["2"]}]
+    lab.run(pod("web", COMMAND, initContainers=inits))
+    order = []
+    for _ in inits[:2]:
+        order.append(lab.process.spec.argv)
+        assert lab.status()["phase"] == "Pending"
+        assert not lab.ready()
+        lab.process.exit(0)
+        lab.settle()
+    assert [*order, lab.process.spec.argv] == [("1",), ("2",), ("run",)]
+    assert lab.ready()
+    assert [c["ready"] for c in lab.status()["initContainerStatuses"]] == [True] * 3
+
+
+@pytest.mark.parametrize(("policy", "phase", "starts"), [("Always", "Pending", 2), ("Never", "Failed", 1)])
+def test_a_failing_init_container_holds_the_pod(lab: Lab, policy: str, phase: str, starts: int) -> None:
+    lab.run(pod("web", COMMAND, initContainers=[{"name": "one", "command": ["1"]}], restartPolicy=policy))
+    lab.process.exit(1)
+    lab.settle()
+    assert {p.spec.argv for p in lab.fake.processes.started} == {("1",)}
+    assert (lab.status()["phase"], len(lab.fake.processes.started)) == (phase, starts)
