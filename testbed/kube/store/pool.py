@@ -23,10 +23,6 @@ class Pool:
         """True if the number belongs to the pool, held or not."""
         return self.first <= number <= self.last
 
-    def held(self, number: int) -> bool:
-        """True if somebody holds the number."""
-        return number in self._held
-
     def claim(self, number: int) -> bool:
         """Hold this very number; False if it is held already. A number outside may be held as well."""
         if number in self._held:

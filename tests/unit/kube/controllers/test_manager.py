@@ -11,6 +11,8 @@ import pytest
 from testbed.errors import Conflict
 from testbed.kube.controllers import Manager
 from testbed.kube.store import Event, Store
+from tests.unit.kube.api.builders import deployment, service
+from tests.unit.kube.controllers.playground import Playground
 
 
 class Watcher:
@@ -159,3 +161,17 @@ def test_controllers_write_in_one_piece() -> None:
     outside.drain()
     assert manager.settle(5)
     assert len(outside.drain()) == 2
+
+
+def test_all_controllers_in_their_thread() -> None:
+    """From an apply in one thread to ready endpoints, with the kubelet's word in between."""
+    play = Playground()
+    play.manager.start()
+    try:
+        play.registry.apply([service(), deployment(replicas=20)])
+        play.settle()
+        play.all_ready()
+        assert len(play.endpoints()) == 20
+        assert all(endpoint["conditions"]["ready"] for endpoint in play.endpoints().values())
+    finally:
+        play.manager.stop()

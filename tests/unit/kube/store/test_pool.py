@@ -31,7 +31,7 @@ def test_claimed_number_cannot_be_claimed() -> None:
     pool = Pool(1, 5)
     assert pool.claim(3)
     assert not pool.claim(3)
-    assert pool.held(3)
+    assert [pool.take() for _ in range(4)] == [1, 2, 4, 5]
 
 
 def test_membership_is_about_the_range() -> None:
