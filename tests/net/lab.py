@@ -162,26 +162,30 @@ def _ips(pod: Mapping[str, Any]) -> list[str]:
 @contextlib.contextmanager
 def deployed(name: str, cluster: Path) -> Iterator[Lab]:
     """Deploy the cluster of a document, without pods; destroy it in the end, whatever came between."""
-    _command("deploy", "--name", name, "-f", str(cluster))
-    try:
-        instance = sandbox.get(name)
-        with Client(instance.socket) as client, _sender(instance) as sender:
-            nodes = [node["metadata"]["name"] for node in client.call("get", kind="Node")]
-            yield Lab(name, nodes, client, sender)
-    finally:
-        _command("destroy", "--name", name)
+    with contextlib.ExitStack() as after, contextlib.ExitStack() as stack:
+        _command("deploy", "--name", name, "-f", str(cluster))
+        stack.callback(_command, "destroy", "--name", name)
+        sender = _sender(sandbox.get(name))
+        # Only when the sandbox is gone: its end waits until nsenter has collected the script.
+        after.callback(_collect, sender)
+        client = stack.enter_context(Client(sandbox.get(name).socket))
+        nodes = [node["metadata"]["name"] for node in client.call("get", kind="Node")]
+        yield Lab(name, nodes, client, sender)
 
 
-@contextlib.contextmanager
-def _sender(instance: sandbox.Instance) -> Iterator[subprocess.Popen[str]]:
+def _sender(instance: sandbox.Instance) -> subprocess.Popen[str]:
     """The sender's script inside the sandbox. By its path: nsenter(1) leaves the folder that we are in."""
     argv = [*instance.enter_argv(), sys.executable, str(Path(__file__).with_name("packets.py"))]
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _collect(sender: subprocess.Popen[str]) -> None:
+    """The exit status of a script that has ended, and its pipes."""
+    sender.wait()
+    for pipe in (sender.stdin, sender.stdout):
+        with contextlib.suppress(BrokenPipeError):
+            if pipe:
+                pipe.close()
 
 
 def _command(*arguments: str) -> None:

@@ -34,6 +34,7 @@ from typing import Any
 from testbed.machine.netns import FOLDER, Netns
 
 CONTROL_PATIENCE = 20.0  # seconds; a machine slower than this cannot be judged
+IP_RECVERR, IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
 TOTAL_RETRANS = 100  # offset of tcpi_total_retrans in struct tcp_info (linux/tcp.h), a u32
 QUESTION = b"who is there?\n"
 
@@ -49,6 +50,8 @@ class Attempt:
         kind = socket.SOCK_STREAM if self.protocol == "TCP" else socket.SOCK_DGRAM
         self.socket = Netns(send["netns"], folder).socket(family, kind)
         self.socket.setblocking(False)
+        if self.protocol == "TCP":
+            _report_errors(self.socket)
         self.received = b""
         self.asked = False
         self.answer: Json | None = None
@@ -73,7 +76,7 @@ class Attempt:
         self.socket.close()
 
     def _ask(self) -> None:
-        error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or _reported(self.socket)
         if error:
             raise OSError(error, "")
         self.socket.send(QUESTION)
@@ -122,6 +125,27 @@ class Attempt:
             return False
         info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
         return bool(struct.unpack_from("I", info, TOTAL_RETRANS)[0])
+
+
+def _report_errors(tcp: socket.socket) -> None:
+    """Have ICMP errors queued (ip(7), IP_RECVERR).
+
+    An error that comes back at once finds the socket still owned by connect(2), which then only notes it and
+    waits a second for the retransmission (net/ipv4/tcp_ipv4.c, tcp_v4_err); the queue tells it all the same.
+    """
+    if tcp.family == socket.AF_INET6:
+        tcp.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+    else:
+        tcp.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+
+
+def _reported(tcp: socket.socket) -> int:
+    """The error number at the head of the socket's error queue, or 0 (struct sock_extended_err, ee_errno)."""
+    try:
+        _, ancillary, _, _ = tcp.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+    except BlockingIOError:
+        return 0
+    return int(struct.unpack_from("I", ancillary[0][2])[0]) if ancillary else 0
 
 
 @dataclass(frozen=True, slots=True)
