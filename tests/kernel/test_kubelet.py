@@ -180,10 +180,12 @@ def test_terminate_reaches_the_program(start: Callable[..., Container]) -> None:
 
 
 def test_enter_is_where_the_program_is(start: Callable[..., Container], pod: Netns) -> None:
-    container = start("sh", "-c", "echo ready; exec sleep 60")
-    container.said("ready")
-    argv = container.process.enter(("sh", "-c", "hostname; cat /proc/1/comm"))
-    assert pod.run(argv).stdout == "web\nsleep\n"
+    container = start("sleep", "60")
+
+    def seen() -> str:
+        return pod.run(container.process.enter(("sh", "-c", "hostname; cat /proc/1/comm"))).stdout
+
+    assert until(lambda: seen() == "web\nsleep\n", "the program is in its place")
 
 
 def test_stop_leaves_no_process(network: SmallNetwork, pod: Netns, tmp_path: Path) -> None:

@@ -122,6 +122,11 @@ class Container:
         return self._process is not None
 
     @property
+    def opening(self) -> bool:
+        """True while it is being started; it is not ready, and that has been told before."""
+        return self._process is not None and isinstance(self._state, Waiting)
+
+    @property
     def succeeded(self) -> bool:
         """True if it ended well and stays so."""
         return isinstance(self._state, Terminated) and self._state.exit_code == 0

@@ -209,6 +209,8 @@ class Kubelets:
         now = stamp(self._clock.now())
         changed, self._changed = self._changed, {}
         for pod in changed:
+            if pod.opening:
+                continue  # to spare every watcher one of the two changes that a start would be
             with self._store.transaction():
                 obj = self._current(pod)
                 if obj is not None:

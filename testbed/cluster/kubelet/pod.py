@@ -91,6 +91,11 @@ class Pod:
         )
         return pod_status(report, self._facts.pod.get("status") or {}, now)
 
+    @property
+    def opening(self) -> bool:
+        """True while its status is not worth telling: another one follows in a moment."""
+        return any(container.opening for container in self._containers)
+
     def enter(self, container: str, argv: Argv) -> Argv:
         """What to run so that `argv` runs in a container's namespaces (the network's apart)."""
         found = (c for c in self._containers if c.name == container or not container)
