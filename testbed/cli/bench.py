@@ -30,7 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.repeats is not None and arguments.repeats < 1:
         raise UsageError("bench: --repeats must be at least 1")
     # Here, since numpy and the rest cost a fifth of a second that `bench --help` should not pay.
-    from testbed.bench.report import report, summary_text
+    from testbed.bench.report.page import report
+    from testbed.bench.report.text import summary_text
     from testbed.bench.results.files import load_run
     from testbed.scenario.run import Options, Runner
     from testbed.scenario.spec import read

@@ -15,7 +15,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(arguments: argparse.Namespace) -> int:
     """Write report.html, report.md and the plots, and print the short table."""
-    from testbed.bench.report import report, summary_text
+    from testbed.bench.report.page import report
+    from testbed.bench.report.text import summary_text
     from testbed.bench.results.files import load_run
 
     page = report(arguments.result)

@@ -22,7 +22,7 @@ from testbed.errors import UsageError
 from testbed.kube.objects import ClusterConfig, Manifest, default_cluster
 from testbed.machine import sandbox
 from testbed.scenario import fillers
-from testbed.scenario.spec import ArmSpec, Spec
+from testbed.scenario.spec import NO_DATAPATH, ArmSpec, Spec
 
 READY_SECONDS = 600.0
 NAMESPACE = "default"
@@ -42,7 +42,6 @@ class BuiltArm:
             self.client = Client(self.instance.socket)
             self._fill()
             self.network = self.client.call("inspect")["network"]
-            self.node = self.network["nodes"][0]["name"]
             self.worker = Worker(self.instance.enter_argv(), probe_cpu)
         except BaseException:
             sandbox.destroy(self.instance)
@@ -56,12 +55,15 @@ class BuiltArm:
         sandbox.destroy(self.instance)
 
     def _fill(self) -> None:
-        """The other Services first and the measured one last: in a list of rules it is then the last."""
+        """All Services, then one full pass: it lays lists of rules in the order of names, our target last."""
         others = [m.to_json() for m in fillers.manifests(max(0, self.arm.services - 1))]
         for manifests in (others, [m.to_json() for m in self.spec.loaded.manifests]):
             if manifests:
                 self.client.call("apply", manifests=manifests)
                 self.client.call("wait", timeout=READY_SECONDS)
+        network = self.client.call("inspect")["network"]
+        self.node = network["nodes"][0]["name"]
+        self.full_sync = self.resync() if self.arm.datapath != NO_DATAPATH else None
 
     @property
     def rules(self) -> Mapping[str, int]:

@@ -73,9 +73,8 @@ class Runner:
                 arm = stack.enter_context(contextlib.closing(BuiltArm(self._spec, spec, name, self._cpus)))
                 arms[spec.id] = arm
                 folder.add_arm(arm.described())
-                for sync in arm.syncs():
-                    if sync["full"] or sync["changed"] >= spec.services > 0:
-                        folder.add_sync(_sync(spec.id, "full", sync, 0))
+                if arm.full_sync:
+                    folder.add_sync(_sync(spec.id, "full", arm.full_sync, 0))
             self._told("build", len(arms), len(arms))
             yield arms
 
