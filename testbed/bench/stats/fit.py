@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from testbed.bench.stats.interval import FEWEST, SEED, Floats, Interval, expanded_tail
+from testbed.bench.stats.interval import FEWEST, Floats, Interval, draws, expanded_tail
 from testbed.errors import MeasurementInvalid
-
-RESAMPLES = 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +65,8 @@ def _slope_bounds(sums: Floats) -> tuple[float, float]:
     repeats = len(sums)
     if repeats < FEWEST:
         return math.nan, math.nan
-    rng = np.random.default_rng(SEED)
-    draws = rng.multinomial(repeats, [1 / repeats] * repeats, size=RESAMPLES)
     with np.errstate(invalid="ignore", divide="ignore"):  # a resample may hold one x only
-        slopes, _ = _solve(draws @ sums)
+        slopes, _ = _solve(draws(repeats) @ sums)
     tail = expanded_tail(repeats)
     low, high = np.nanquantile(slopes, [tail, 1 - tail])
     return float(low), float(high)

@@ -6,6 +6,7 @@ figures give the same interval.
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Callable
@@ -103,6 +104,15 @@ def _bootstrap(values: Floats, statistic: Statistic, method: str, seed: int) -> 
 def median_interval(values: Floats) -> Interval:
     """The median of one figure per repeat, shape (repeats,), with its interval over repeats."""
     return bootstrap_interval(values, np.median)
+
+
+@functools.lru_cache(maxsize=64)
+def draws(repeats: int) -> npt.NDArray[np.int64]:
+    """How often each repeat is drawn in each resample, shape (RESAMPLES, repeats). Always the same; read only."""
+    rng = np.random.default_rng(SEED)
+    drawn = rng.multinomial(repeats, [1 / repeats] * repeats, size=RESAMPLES)
+    drawn.setflags(write=False)
+    return drawn
 
 
 def expanded_tail(repeats: int) -> float:

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from testbed.bench.stats.interval import CONFIDENCE, FEWEST, SEED, Interval, expanded_tail
+from testbed.bench.stats.interval import CONFIDENCE, FEWEST, Interval, draws, expanded_tail
 
 Samples = npt.NDArray[np.int64] | npt.NDArray[np.float64]
-CLUSTER_RESAMPLES = 4999
 
 
 def minimum_samples(q: float) -> int:
@@ -54,7 +53,8 @@ def pooled_quantile_interval(repeats: Sequence[Samples], q: float) -> Interval:
 
     For quantiles that one repeat alone has too few samples for. Resampling packets instead would take samples
     of one repeat for independent (Davison & Hinkley, "Bootstrap Methods", 1997, section 3.8: hierarchical
-    data). nan bounds with fewer than three repeats.
+    data). Where repeats differ in their tail, eight of them hold the truth in about 85 of 100 rather than 95
+    (simulated in the tests). nan bounds with fewer than three repeats.
     """
     values = np.concatenate([np.asarray(r, dtype=np.float64) for r in repeats] or [np.empty(0)])
     estimate = quantile(values, q)
@@ -70,19 +70,17 @@ def pooled_quantile_interval(repeats: Sequence[Samples], q: float) -> Interval:
 
 
 def _resampled_places(ranks: npt.NDArray[np.int64], q: float) -> npt.NDArray[np.int64]:
-    """Where the q-quantile of each resample lies among the sorted samples, shape (CLUSTER_RESAMPLES,).
+    """Where the q-quantile of each resample lies among the sorted samples, shape (resamples,).
 
     `ranks[i, r]` counts the samples of repeat r among the i + 1 lowest. A repeat drawn w times counts each of
     its samples w times, so every resample is a weighted quantile, found by bisection without copying samples.
     """
-    repeats = ranks.shape[1]
-    rng = np.random.default_rng(SEED)
-    draws = rng.multinomial(repeats, [1 / repeats] * repeats, size=CLUSTER_RESAMPLES)
-    wanted = q * (draws @ ranks[-1])
-    low = np.zeros(CLUSTER_RESAMPLES, dtype=np.int64)
-    high = np.full(CLUSTER_RESAMPLES, len(ranks) - 1)
+    drawn = draws(ranks.shape[1])
+    wanted = q * (drawn @ ranks[-1])
+    low = np.zeros(len(drawn), dtype=np.int64)
+    high = np.full(len(drawn), len(ranks) - 1)
     while np.any(low < high):
         middle = (low + high) // 2
-        enough = np.sum(draws * ranks[middle], axis=1) >= wanted
+        enough = np.sum(drawn * ranks[middle], axis=1) >= wanted
         low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
     return low
