@@ -12,7 +12,7 @@ from testbed.bench.stats.interval import Interval
 NONE = "–"
 GLUE = "\N{NO-BREAK SPACE}"  # between a figure and its unit
 TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
-SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
+SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
 def decimals(uncertainty: float, most: int = 2) -> int:
@@ -100,8 +100,9 @@ def probability(p: float) -> str:
 
 def size(byte_count: float) -> str:
     """A number of bytes in binary units: `1.3 MiB`."""
-    unit, name = next(((u, n) for u, n in SIZES if byte_count >= u), SIZES[-1])
-    return f"{number(byte_count / unit)}{GLUE}{name}"
+    unit, name = next(((u, n) for u, n in SIZES if byte_count >= u), (1, "B"))
+    amount = number(byte_count / unit) if unit > 1 else count(byte_count)
+    return f"{amount}{GLUE}{name}"
 
 
 def load(packets_per_second: float) -> str:
