@@ -58,7 +58,8 @@ class Agent:
         self.datapath = datapath
         self._store = store
         self._watch = store.watch(WATCHED)
-        self._proxier = Proxier(facts(node, cluster), node["metadata"].get("labels", {}), settings(cluster))
+        known = facts(node, cluster)
+        self._proxier = Proxier(known, node["metadata"].get("labels", {}), settings(cluster, known))
         self._synced = 0
         self._programmed = False
         self._stopping = False
@@ -149,14 +150,14 @@ def facts(node: Object, cluster: ClusterConfig) -> NodeFacts:
     return NodeFacts(node["metadata"]["name"], tuple(ips), tuple(cluster.networking.pod_subnets))
 
 
-def settings(cluster: ClusterConfig) -> Settings:
-    """kube-proxy's settings as the Cluster document has them."""
+def settings(cluster: ClusterConfig, known: NodeFacts) -> Settings:
+    """kube-proxy's settings as the Cluster document has them, for one node."""
     proxy = cluster.kube_proxy
     versions = {subnet.version for subnet in cluster.networking.service_subnets}
     return Settings(
         masquerade_all=proxy.masquerade_all,
         localhost_node_ports=proxy.localhost_node_ports,
-        node_port_ranges=_node_port_ranges(proxy),
+        node_port_ranges=_node_port_ranges(proxy, known),
         detect_local=proxy.detect_local_mode,
         families=tuple(Family(version) for version in sorted(versions)),
     )
@@ -167,8 +168,11 @@ def datapath_options(proxy: KubeProxy) -> Mapping[str, Any]:
     return {name: value for name, value in proxy.options.items() if name not in KUBE_PROXY_NAMES}
 
 
-def _node_port_ranges(proxy: KubeProxy) -> tuple[IPNetwork, ...]:
-    return tuple(ip_network(cidr) for cidr in proxy.node_port_addresses if cidr != "primary")
+def _node_port_ranges(proxy: KubeProxy, known: NodeFacts) -> tuple[IPNetwork, ...]:
+    """nodePortAddresses; the word `primary` stands for the node's own InternalIPs (KEP-3866)."""
+    if "primary" in proxy.node_port_addresses:
+        return tuple(ip_network(address) for address in known.addresses)
+    return tuple(ip_network(cidr) for cidr in proxy.node_port_addresses)
 
 
 def _change(event: Event) -> Change:
