@@ -2,4 +2,7 @@
 
 from testbed.datapaths.iptables.datapath import datapath
 
-__all__ = ["datapath"]
+CHOICES = ({"variant": "nft"}, {"variant": "legacy"})
+"""The options under which the contract tests run this datapath."""
+
+__all__ = ["CHOICES", "datapath"]

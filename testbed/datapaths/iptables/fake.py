@@ -54,10 +54,13 @@ class FakeNode:
     def _nfacct(self, argv: Sequence[str]) -> Result:
         if self.counters is None:
             raise CommandFailed(argv, 127, "No such file or directory", where=self.name)
+        if argv[1] == "list":
+            listed = "".join(f"{{ pkts = 0, bytes = 0 }} = {name};\n" for name in self.counters)
+            return Result(tuple(argv), 0, listed, "", 0.0)
         _, verb, name = argv
         done = (name in self.counters) == (verb == "delete")
         (self.counters.discard if verb == "delete" else self.counters.add)(name)
-        return Result(tuple(argv), 0 if done else 1, "", "" if done else "error: File exists", 0.0)
+        return Result(tuple(argv), 0 if done else 1, "", "" if done else "Device or resource busy", 0.0)
 
     def _sysctl(self, argv: Sequence[str], arguments: list[str]) -> Result:
         if "-w" in arguments:
