@@ -9,8 +9,11 @@ from typing import Any
 from testbed.cli import common
 from testbed.cli.table import age, table
 from testbed.cluster.rpc import Client
+from testbed.errors import TestbedError
 from testbed.machine import sandbox
 from testbed.machine.sandbox import Instance
+
+ANSWER_SECONDS = 20.0
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,8 +38,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def describe(instance: Instance) -> dict[str, Any]:
     """What the record and the daemon tell. `daemon.pid` is the daemon's process id outside."""
-    with Client(instance.socket) as client:
-        told: dict[str, Any] = client.call("inspect")
+    try:
+        with Client(instance.socket, ANSWER_SECONDS) as client:
+            told: dict[str, Any] = client.call("inspect")
+    except TestbedError as error:
+        raise TestbedError(
+            f"lab instance {instance.name} does not answer ({error}); see {instance.log}"
+        ) from error
     own = {"pid": instance.daemon.pid, "supervisor": instance.supervisor.pid, "log": str(instance.log)}
     return {"name": instance.name, "state": "running", "daemon": own, **told}
 
