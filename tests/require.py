@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -55,7 +56,18 @@ def _tool(name: str) -> Tool:
     return Tool(shutil.which(name) is not None, f"no program {name}", f"apt-get install {name}")
 
 
-TOOLS: Mapping[str, Callable[[], Probe]] = {"ruby": lambda: _tool("ruby")}
+def _checkout_for_all() -> Tool:
+    """True where an ordinary user may read the code; below a home folder of mode 0700 nobody else may."""
+    me = Path(__file__).resolve()
+    closed = [folder for folder in me.parents if not folder.stat().st_mode & 0o001]
+    where = ", ".join(map(str, closed))
+    return Tool(not closed, f"closed to ordinary users: {where}", f"chmod o+x {where}")
+
+
+TOOLS: Mapping[str, Callable[[], Probe]] = {
+    "ruby": lambda: _tool("ruby"),
+    "checkout-for-all": _checkout_for_all,
+}
 
 
 def decide(name: str, probe: Probe, required: Collection[str]) -> Verdict:

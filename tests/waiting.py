@@ -13,8 +13,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.1  # seconds
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], what: str, timeout: float = 30.0) -> T:
-    """Ask again and again, with longer pauses, until the answer is true; returns it.
+def until(condition: Callable[[], T], what: str, timeout: float = 30.0, longest: float = LONGEST_PAUSE) -> T:
+    """Ask again and again, with longer pauses up to `longest` seconds, until the answer is true; returns it.
 
     Raises TestbedError that names `what` was waited for, after `timeout` seconds.
     """
@@ -23,5 +23,5 @@ def until(condition: Callable[[], T], what: str, timeout: float = 30.0) -> T:
         if time.monotonic() > deadline:
             raise TestbedError(f"waited {timeout:g} s in vain for: {what}")
         time.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        pause = min(2 * pause, longest)
     return answer

@@ -6,13 +6,12 @@
 
 When the daemon dies, kill -9 included, the kernel ends every process in there and frees every namespace,
 interface, rule and mount: cleaning up is not code that can fail. When the supervisor dies the daemon is killed
-with it (PR_SET_PDEATHSIG), and the folder that then stays is removed by its record at the next start.
+with it (PR_SET_PDEATHSIG), and the folder that then stays is removed at the next start of any instance.
 Knows namespaces(7), mounts and processes; knows nothing of what the daemon does.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -27,10 +26,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from testbed.errors import FeatureMissing, KernelStateError, TestbedError, UsageError
-from testbed.machine import libc, mounts, paths
+from testbed.machine import libc, lock, mounts, paths
 from testbed.machine.process import ProcessId
 
 MAX_DESCRIPTORS = 1 << 16
+ABANDON_SECONDS = 10.0
 INNER = libc.CLONE_NEWNS | libc.CLONE_NEWNET | libc.CLONE_NEWIPC | libc.CLONE_NEWUTS
 
 Ready = Callable[[], None]
@@ -67,15 +67,18 @@ class Instance:
 
 def find(name: str) -> Instance | None:
     """The running lab instance called `name`, or None."""
-    record = paths.instance_folder(name) / "record.json"
+    instance = _recorded(paths.instance_folder(name))
+    return instance if instance and instance.daemon.alive() else None
+
+
+def _recorded(folder: Path) -> Instance | None:
     try:
-        data = json.loads(record.read_text())
+        data = json.loads((folder / "record.json").read_text())
     except (OSError, ValueError):
         return None
-    instance = Instance(
+    return Instance(
         data["name"], ProcessId(**data["supervisor"]), ProcessId(**data["daemon"]), data["created"]
     )
-    return instance if instance.daemon.alive() else None
 
 
 def get(name: str) -> Instance:
@@ -118,35 +121,61 @@ def destroy(instance: Instance, timeout: float = 30.0) -> None:
     instance.daemon.kill()
     if not instance.supervisor.wait(timeout):
         raise KernelStateError(f"lab instance {instance.name}: not gone after {timeout:g} s")
-    _remove_leftovers(instance.folder)
+    _sweep(instance.folder)
 
 
 @contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
-    """Hold the name while the instance starts; tidy up after a predecessor whose supervisor was killed too."""
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(folder.parent / f".{folder.name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Hold the name while the instance starts; tidy up after predecessors whose supervisors were killed too."""
+    with lock.held(_lock_of(folder)):
         if find(folder.name):
             hint = f"another --name, or: testbed destroy --name {folder.name}"
             raise UsageError(f"lab instance {folder.name!r} is running already; {hint}")
-        _remove_leftovers(folder)
+        for other in folder.parent.iterdir():
+            if paths.NAME.fullmatch(other.name) and other != folder:
+                _sweep(other, wait=False)
+        _remove(folder)
         folder.mkdir(mode=0o700)
-        yield
-    finally:
-        os.close(lock)
+        try:
+            yield
+        except BaseException:
+            _abandon(folder)
+            raise
 
 
-def _remove_leftovers(folder: Path) -> None:
+def _abandon(folder: Path) -> None:
+    """End a start under way. A daemon that has no record yet ends when it finds nobody to say `ready` to."""
+    instance = _recorded(folder)
+    if instance:
+        instance.daemon.kill()
+        instance.daemon.wait(ABANDON_SECONDS)
+    _remove(folder)
+
+
+def _lock_of(folder: Path) -> Path:
+    """Who holds it may decide what becomes of the folder: a start, or whoever tidies up."""
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _sweep(folder: Path, *, wait: bool = True) -> None:
+    """Remove what a dead instance left; one that lives, or is being started, stays."""
+    with lock.held(_lock_of(folder), wait=wait) as ours:
+        instance = _recorded(folder)
+        if ours and not (instance and instance.daemon.alive()):
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _await_ready(name: str, reading: int, child: int) -> Instance:
-    os.waitpid(child, 0)
-    # One message comes, from whoever has the news; end of file means that the supervisor was killed.
-    said = os.read(reading, 1 << 16).decode(errors="replace")
-    os.close(reading)
+    try:
+        os.waitpid(child, 0)
+        # One message comes, from whoever has the news; end of file means that the supervisor was killed.
+        said = os.read(reading, 1 << 16).decode(errors="replace")
+    finally:
+        os.close(reading)
     if said == "ready":
         return get(name)
     if said.startswith("namespaces:"):
@@ -184,7 +213,8 @@ def _supervise(name: str, folder: Path, daemon: Callable[[Path, Ready], None], p
     except TestbedError as error:
         _tell(pipe, f"namespaces:{error}")
     finally:
-        _remove_leftovers(folder)
+        os.close(pipe)
+        _sweep(folder)
 
 
 def _tell(pipe: int, text: str) -> None:

@@ -1,0 +1,190 @@
+"""The sandbox: namespaces of its own, process 1, and nothing left whoever dies. As root and as an ordinary user."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from testbed.machine.process import ProcessId
+from tests.net.persons import PERSONS, Person, person
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
+NAMESPACES = ("net", "mnt", "pid", "ipc", "uts")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A sandbox as its record tells."""
+
+    daemon: ProcessId
+    supervisor: ProcessId
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Starts sandboxes as a person."""
+
+    person: Person
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return self.person.folder(self.name)
+
+    def run(self, daemon: str, name: str = "") -> subprocess.CompletedProcess[str]:
+        """Start one with this daemon; see `sandboxed.py`."""
+        return subprocess.run(self._argv(daemon, name), **self._how(), capture_output=True, check=False)
+
+    def begin(self, daemon: str) -> subprocess.Popen[str]:
+        """The same, not waited for."""
+        return subprocess.Popen(
+            self._argv(daemon), **self._how(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+    def start(self, name: str = "") -> Started:
+        """Start one that serves."""
+        done = self.run("serve", name)
+        assert done.returncode == 0, done.stderr
+        return _started(json.loads(done.stdout))
+
+    def record(self, name: str = "") -> Started | None:
+        """What the record on disk says, if there is one."""
+        path = self.person.folder(name or self.name) / "record.json"
+        return _started(json.loads(path.read_text())) if path.exists() else None
+
+    def files(self) -> set[str]:
+        """Everything in the person's folder that has our name in it."""
+        root = self.person.root
+        return {path.name for path in root.iterdir() if self.name in path.name} if root.is_dir() else set()
+
+    def _argv(self, daemon: str, name: str = "") -> list[str]:
+        module = (sys.executable, "-m", "tests.kernel.sandboxed")
+        return [*self.person.prefix, *module, name or self.name, daemon]
+
+    def _how(self) -> dict[str, object]:
+        return {"cwd": ROOT, "env": self.person.env, "text": True}
+
+
+def _started(record: dict[str, dict[str, int]]) -> Started:
+    return Started(ProcessId(**record["daemon"]), ProcessId(**record["supervisor"]))
+
+
+@pytest.fixture(params=PERSONS)
+def starter(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Starter]:
+    name = f"sb-{os.getpid()}-{abs(hash(tmp_path)) % 10**8}"
+    with person(request.param) as somebody:
+        made = Starter(somebody, name)
+        yield made
+        for other in (name, f"{name}-b"):
+            if left := made.record(other):
+                left.daemon.kill()
+                left.supervisor.wait(10.0)
+            # Where a test has killed the supervisor nobody was there to do it.
+            shutil.rmtree(somebody.folder(other), ignore_errors=True)
+
+
+def test_it_has_namespaces_of_its_own(starter: Starter) -> None:
+    daemon = starter.start().daemon
+    shared = [kind for kind in NAMESPACES if namespace(daemon.pid, kind) == namespace(os.getpid(), kind)]
+    assert shared == []
+    assert (namespace(daemon.pid, "user") == namespace(os.getpid(), "user")) is (not starter.person.prefix)
+
+
+def test_its_daemon_is_process_1(starter: Starter) -> None:
+    status = Path(f"/proc/{starter.start().daemon.pid}/status").read_text()
+    assert "testbed-daemon" in status
+    assert status.partition("NSpid:")[2].splitlines()[0].split()[-1] == "1"
+
+
+def test_its_mounts_are_not_seen_outside(starter: Starter) -> None:
+    daemon = starter.start().daemon
+    inside = Path(f"/proc/{daemon.pid}/mountinfo").read_text()
+    assert f" {starter.folder} " in inside
+    assert str(starter.folder) not in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.parametrize("victim", ["daemon", "supervisor"])
+def test_whoever_is_killed_all_are_gone(starter: Starter, victim: str) -> None:
+    started = starter.start()
+    getattr(started, victim).kill()
+    until(lambda: not started.daemon.alive(), "the daemon to end")
+    until(lambda: not started.supervisor.alive(), "the supervisor to end")
+
+
+def test_after_a_killed_daemon_no_file_is_left(starter: Starter) -> None:
+    started = starter.start()
+    started.daemon.kill()
+    assert started.supervisor.wait(10.0)
+    assert starter.files() == set()
+
+
+def test_what_a_killed_supervisor_leaves_goes_at_the_next_start_of_any_instance(starter: Starter) -> None:
+    started = starter.start()
+    started.supervisor.kill()
+    until(lambda: not started.daemon.alive(), "the daemon to end")
+    starter.start(f"{starter.name}-b")
+    assert starter.name not in starter.files()
+
+
+def test_a_name_is_free_again_at_once(starter: Starter) -> None:
+    for _ in range(3):
+        started = starter.start()
+        started.daemon.kill()
+    assert starter.start().daemon.alive()
+
+
+def test_a_name_is_given_once(starter: Starter) -> None:
+    first = starter.start()
+    again = starter.run("serve")
+    assert again.returncode == 2
+    assert f"lab instance '{starter.name}' is running already" in again.stderr
+    assert starter.record() == first
+    assert first.daemon.alive()
+
+
+def test_of_many_that_want_a_name_one_gets_it(starter: Starter) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        codes = sorted(done.returncode for done in pool.map(starter.run, ["serve"] * 4))
+    assert codes == [0, 2, 2, 2]
+
+
+def test_a_daemon_that_fails_is_told_of_and_leaves_nothing(starter: Starter) -> None:
+    done = starter.run("fail")
+    assert done.returncode == 1
+    assert "this daemon fails on purpose" in done.stderr
+    assert starter.files() == set()
+
+
+@pytest.mark.parametrize("victim", ["daemon", "supervisor"])
+def test_killed_before_it_is_ready_the_start_ends(starter: Starter, victim: str) -> None:
+    with starter.begin("dawdle") as starting:
+        started = until(starter.record, "the record")
+        getattr(started, victim).kill()
+        assert starting.wait(20.0) == 1
+        assert "did not start" in (starting.stderr.read() if starting.stderr else "")
+    until(lambda: not starter.files(), "the folder to go")
+
+
+def test_a_start_that_is_interrupted_leaves_nothing(starter: Starter) -> None:
+    with starter.begin("dawdle") as starting:
+        started = until(starter.record, "the record")
+        starting.send_signal(signal.SIGINT)
+        assert starting.wait(20.0) != 0
+    assert not started.daemon.alive()
+    assert starter.files() == set()
+
+
+def namespace(pid: int, kind: str) -> str:
+    """The identity of a process's namespace."""
+    return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
