@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 from functools import partial
 
@@ -36,15 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
     from testbed.cluster import daemon
 
     instance = sandbox.start(arguments.name, partial(daemon.run, arguments.name, cluster))
-    try:
+    with contextlib.ExitStack() as undo:
+        # Half a cluster helps nobody: what was started here ends here.
+        undo.callback(sandbox.destroy, instance)
         with common.client(arguments.name) as client, ReadyBar() as bar:
             manifests = [m.to_json() for m in loaded.manifests] if loaded else []
             client.call("apply", manifests=manifests)
             state = client.call("wait", bar, timeout=arguments.timeout)
-    except BaseException:
-        # Half a cluster helps nobody: what was started here ends here.
-        sandbox.destroy(instance)
-        raise
+        undo.pop_all()
     seconds = time.monotonic() - start
     print(
         f"lab instance {arguments.name}: {state['nodes']} nodes, {state['ready']} pods ready in {seconds:.2f} s"

@@ -5,6 +5,7 @@ Knows a Spec and how lab instances are driven. Knows neither the order of blocks
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
@@ -37,16 +38,15 @@ class BuiltArm:
         self.spec, self.arm = spec, arm
         self._noise_cpu, probe_cpu = cpus
         cluster = _cluster_of(spec, arm)
+        self._toggle = 0
         self.instance = sandbox.start(name, partial(daemon.run, name, cluster))
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(sandbox.destroy, self.instance)
             self.client = Client(self.instance.socket)
             self._fill()
             self.network = self.client.call("inspect")["network"]
             self.worker = Worker(self.instance.enter_argv(), probe_cpu)
-        except BaseException:
-            sandbox.destroy(self.instance)
-            raise
-        self._toggle = 0
+            undo.pop_all()
 
     def close(self) -> None:
         """End the worker and the lab instance."""

@@ -26,7 +26,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "bench.results": ("machine",),
     "bench.stats": ("bench.results",),
     "bench.report": ("bench.stats", "bench.results"),
-    "scenario": ("cluster", "bench"),
+    "scenario": ("cluster", "kube.objects", "datapaths.find", "machine", "bench"),
     "cli": ("",),
 }
 
