@@ -61,6 +61,17 @@ FEATURES = frozenset(
 )
 
 
+_NEEDS = {
+    "nft": {
+        "iptables-nft": "apt-get install iptables",
+        "xt_recent": "a kernel with CONFIG_NETFILTER_XT_MATCH_RECENT; modprobe xt_recent",
+        "xt_statistic": "a kernel with CONFIG_NETFILTER_XT_MATCH_STATISTIC; modprobe xt_statistic",
+    },
+    "legacy": {"iptables-legacy": "apt-get install iptables"},
+}
+"""What a machine must offer for each variant, and how to get it."""
+
+
 def datapath(options: DatapathOptions) -> IptablesDatapath:
     """The datapath with `options`: `variant` is "nft" (default) or "legacy". Raises UsageError."""
     unknown = sorted(options.keys() - {"variant"})
@@ -111,10 +122,11 @@ class IptablesDatapath:
 
     def missing(self, machine: Machine) -> tuple[Missing, ...]:
         """The variant's programs and kernel support; nfacct counters are used where there are any."""
-        feature = f"iptables-{self.variant}"
-        if machine.has(feature):
-            return ()
-        return (Missing(feature, machine.why_not(feature), "apt-get install iptables"),)
+        return tuple(
+            Missing(feature, machine.why_not(feature), fix)
+            for feature, fix in _NEEDS[self.variant].items()
+            if not machine.has(feature)
+        )
 
     def render(self, plan: NodePlan) -> str:
         """Both families' tables as iptables-save prints them, chains sorted. Pure."""

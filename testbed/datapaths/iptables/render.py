@@ -92,7 +92,7 @@ class Edit:
 
     def text(self) -> str:
         """Input for iptables-restore with --noflush; empty if there is nothing to do."""
-        tables = dict.fromkeys([*self.rules, *self.flushed])
+        tables = [table for table in BUILT_IN if table in self.rules or table in self.flushed]
         return "".join(f"{line}\n" for table in tables for line in self._lines(table))
 
     def _rules(self, table: str) -> list[str]:

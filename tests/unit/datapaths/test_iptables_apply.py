@@ -304,5 +304,6 @@ class NoIptables:
 
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 def test_what_a_machine_lacks_is_told_with_its_fix(variant: str) -> None:
-    (missing,) = datapath({"variant": variant}).missing(NoIptables())
-    assert (missing.feature, missing.fix) == (f"iptables-{variant}", "apt-get install iptables")
+    first, *_ = datapath({"variant": variant}).missing(NoIptables())
+    assert (first.feature, first.fix) == (f"iptables-{variant}", "apt-get install iptables")
+    assert first.reason == f"no program iptables-{variant}"
