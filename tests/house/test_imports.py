@@ -118,5 +118,5 @@ def test_the_page_tells_the_same_folders() -> None:
     rows = re.findall(r"^\| `testbed/[^|]*\|", page, re.MULTILINE)
     words = re.findall(r"`([a-z_/.]+)`", " ".join(rows))
     told = {word.removeprefix("testbed/").removesuffix(".py").strip("/").replace("/", ".") for word in words}
-    known = {name.removeprefix("bench.") for name in ALLOWED} - {"worker"}
+    known = {name.removeprefix("bench.") for name in ALLOWED}
     assert {name.removeprefix("bench.") for name in told} == known
