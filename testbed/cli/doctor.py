@@ -9,6 +9,7 @@ from typing import Any
 from testbed.cli import common
 from testbed.cli.table import table
 from testbed.datapaths import find
+from testbed.datapaths.contract import DatapathOptions
 from testbed.machine import features
 
 # Without these no lab instance starts at all.
@@ -39,31 +40,21 @@ def examine() -> dict[str, Any]:
         "kernel": os.uname().release,
         "user": "root" if os.geteuid() == 0 else "ordinary",
         "ready": all(found[name].ok for name in NEEDED),
-        "datapaths": [_datapath(name, variant) for name, variant in _datapaths()],
+        "datapaths": [_datapath(name, options) for name in find.names() for options in find.choices(name)],
         "features": {n: {"ok": p.ok, "reason": p.reason, "fix": p.fix} for n, p in found.items()},
     }
 
 
-def _datapaths() -> list[tuple[str, str]]:
-    """Each datapath, once per variant where it has some."""
-    pairs = []
-    for name in find.names():
-        variants = getattr(find.load(name), "variants", ("",))
-        pairs += [(name, variant) for variant in variants]
-    return pairs
-
-
-def _datapath(name: str, variant: str) -> dict[str, Any]:
-    made = find.load(name, {"variant": variant} if variant else {})
-    missing = made.missing(features.ThisMachine())
+def _datapath(name: str, options: DatapathOptions) -> dict[str, Any]:
+    missing = find.load(name, options).missing(features.ThisMachine())
     told = [{"feature": m.feature, "reason": m.reason, "fix": m.fix} for m in missing]
-    return {"name": name, "variant": variant, "ok": not missing, "missing": told}
+    return {"name": name, "options": dict(options), "ok": not missing, "missing": told}
 
 
 def _text(report: dict[str, Any]) -> str:
     datapaths = [
         (
-            " ".join(filter(None, (d["name"], d["variant"]))),
+            " ".join((d["name"], *map(str, d["options"].values()))),
             "yes" if d["ok"] else "no",
             "; ".join(f"{m['feature']}: {m['reason']}" for m in d["missing"]) or "-",
             "; ".join(m["fix"] for m in d["missing"]) or "-",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 
 from testbed.datapaths.contract import Datapath, DatapathOptions
 from testbed.errors import TestbedError, UsageError
@@ -15,15 +16,21 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(p.name for p in here.iterdir() if (p / "__init__.py").is_file()))
 
 
+def choices(name: str) -> tuple[DatapathOptions, ...]:
+    """The option sets under which a datapath is a thing of its own (its CHOICES), at least the empty one."""
+    _known(name)
+    made: tuple[DatapathOptions, ...] = getattr(_module(name), "CHOICES", ({},))
+    return made
+
+
 def load(name: str, options: DatapathOptions | None = None) -> Datapath:
     """The datapath called `name`, set up with `options`.
 
     Raises UsageError for a name that no folder has, and TestbedError for a folder that breaks the contract:
     a broken folder stops the program loudly rather than being passed over.
     """
-    if name not in names():
-        raise UsageError(f"no datapath {name!r}; there are: {', '.join(names())}")
-    module = importlib.import_module(f"testbed.datapaths.{name}")
+    _known(name)
+    module = _module(name)
     if not callable(getattr(module, "datapath", None)):
         raise TestbedError(f"testbed/datapaths/{name}/__init__.py offers no callable datapath(options)")
     made: Datapath = module.datapath(options or {})
@@ -35,3 +42,12 @@ def load(name: str, options: DatapathOptions | None = None) -> Datapath:
 
 def _methods() -> dict[str, None]:
     return dict.fromkeys(("missing", "render", "apply", "observe", "show", "remove"))
+
+
+def _known(name: str) -> None:
+    if name not in names():
+        raise UsageError(f"no datapath {name!r}; there are: {', '.join(names())}")
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"testbed.datapaths.{name}")

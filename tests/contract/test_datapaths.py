@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +26,7 @@ def choices() -> list[Any]:
     """Every datapath with every set of options that its folder wants to be judged under."""
     found = []
     for name in find.names():
-        for options in getattr(importlib.import_module(f"testbed.datapaths.{name}"), "CHOICES", ({},)):
+        for options in find.choices(name):
             found.append(pytest.param((name, options), id="-".join([name, *options.values()])))
     return found
 

@@ -165,7 +165,9 @@ class IptablesDatapath:
         try:
             for family, spelling in spellings.items():
                 tool = self._tool(node, family)
+                start = time.perf_counter()
                 saved[family] = tool.save(counters=True)
+                meter.restore_seconds += time.perf_counter() - start  # kube-proxy's sync reads back too
                 _write_whole(tool, plan, spelling, ruleset.parse(saved[family]), meter)
         except CommandFailed:
             for family, content in saved.items():
