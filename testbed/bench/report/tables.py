@@ -145,7 +145,8 @@ def facts_table(summary: Summary) -> Table:
     before = dict(_facts(run.facts_before))
     after = dict(_facts(run.facts_after)) if run.facts_after else {}
     rows = []
-    for name in dict.fromkeys([*before, *after]):
+    known = [name for name in dict.fromkeys([*before, *after]) if before.get(name) or after.get(name)]
+    for name in known:
         old, new = before.get(name, units.NONE), after.get(name, units.NONE)
         rows.append((name, old, "same" if old == new else new))
     if run.facts_after:

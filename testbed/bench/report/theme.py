@@ -7,6 +7,7 @@ are CSS variables, so that it follows the page into the dark. Knows matplotlib; 
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +36,7 @@ COLOURS = {
     "sky": "#3f9fd4",
     "orange": "#c98a00",
 }
+LOG_STEPS = ((1,), (1, 3), (1, 2, 5))
 WIDTH = 6.1  # inches at 72 points: one column of the page
 DPI = 150
 SETTINGS = {
@@ -162,6 +166,19 @@ def legend_above(axes: Any, handles: Sequence[Any], columns: int) -> None:
     """A legend between the words and the axes, where no data can be."""
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.2}
     axes.legend(handles=handles, ncols=columns, columnspacing=1.2, handletextpad=0.4, **place)
+
+
+def log_ticks(axis: Any) -> None:
+    """Ticks on a log axis: whole decades where there are three of them, else 1-3, 1-2-5, or evenly spaced ones."""
+    from matplotlib.ticker import FixedLocator, MaxNLocator
+
+    low, high = sorted(axis.get_view_interval())
+    decades = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    # over a short reach a log axis is nearly an even one
+    choices = [np.outer(decades, steps).ravel() for steps in LOG_STEPS]
+    choices.append(np.array(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]).tick_values(low, high)))
+    shown = [places[(places >= low) & (places <= high)] for places in choices]
+    axis.set_major_locator(FixedLocator(next((s for s in shown if len(s) >= 3), shown[-1]).tolist()))
 
 
 def ticks(axis: Any, formatter: Any) -> None:

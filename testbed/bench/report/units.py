@@ -79,7 +79,8 @@ def between(interval: Interval) -> str:
     # four significant digits are enough for any figure here, however narrow its interval
     if interval.estimate:
         places = min(places, max(0, 3 - math.floor(math.log10(abs(interval.estimate)))))
-    parts = [f"{part:,.{places}f}" for part in (interval.estimate, interval.low, interval.high)]
+    rounded = [round(part, places) + 0.0 for part in (interval.estimate, interval.low, interval.high)]
+    parts = [f"{part:,.{places}f}" for part in rounded]  # adding 0.0 turns -0.0 into 0.0
     return f"{parts[0]} [{parts[1]}, {parts[2]}]".replace("-", "\N{MINUS SIGN}")
 
 

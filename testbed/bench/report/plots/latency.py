@@ -12,7 +12,7 @@ import numpy as np
 
 from testbed.bench.report import units
 from testbed.bench.report.looks import Look, looks, measure, probe_title
-from testbed.bench.report.theme import Plot, Sheet, Words, colour, sheet, ticks
+from testbed.bench.report.theme import Plot, Sheet, Words, colour, log_ticks, sheet, ticks
 from testbed.bench.stats.cells import Cell
 from testbed.bench.stats.interval import Floats
 from testbed.bench.stats.summary import Summary, series_of
@@ -79,18 +79,7 @@ def _axes(body: Any, tail: Any) -> None:
     tail.set_ylabel("still later (log)")
     ticks(tail.yaxis, units.tick_percent)
     ticks(tail.xaxis, units.tick_time)
-    _decades(tail)
-
-
-def _decades(axes: Any) -> None:
-    """Few labels on a wide axis, more on one that spans little."""
-    from matplotlib.ticker import LogLocator
-
-    low, high = axes.get_xlim()
-    span = np.log10(high / low)
-    axes.xaxis.set_major_locator(
-        LogLocator(subs=(1.0,) if span > 3 else (1.0, 3.0) if span > 1.5 else (1, 2, 5))
-    )
+    log_ticks(tail.xaxis)
 
 
 def _legends(body: Any, tail: Any, styles: Sequence[Look], sizes: Sequence[int]) -> None:

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from testbed.bench.report import units
 from testbed.bench.report.looks import Look, looks, probe_title
-from testbed.bench.report.theme import Plot, Sheet, Words, colour, legend_above, sheet, ticks
+from testbed.bench.report.theme import Plot, Sheet, Words, colour, legend_above, log_ticks, sheet, ticks
 from testbed.bench.results.model import Arm, Sync
 from testbed.bench.stats.cells import Cell
 from testbed.bench.stats.interval import Interval
@@ -77,17 +75,13 @@ def _row_name(arm: Arm, look: Look) -> str:
 
 
 def _row_axes(axes: Any, names: Sequence[str]) -> None:
-    from matplotlib.ticker import LogLocator
-
     axes.set_xscale("log")
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     low, high = axes.get_xlim()
     axes.set_xlim(low / 1.15, high * 1.15)
-    span = np.log10(high / low)
-    subs = (1.0,) if span > 3 else (1.0, 3.0) if span > 1 else (1.0, 2.0, 5.0)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    log_ticks(axes.xaxis)
 
 
 def _sync_row(axes: Any, place: int, row: SyncsOfArm, look: Look) -> None:

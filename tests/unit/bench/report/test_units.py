@@ -81,6 +81,10 @@ def test_a_negative_slope_has_a_real_minus() -> None:
     assert units.between(Interval(-0.05, -0.20, 0.05)) == "−0.05 [−0.20, 0.05]"
 
 
+def test_nothing_is_never_less_than_nothing() -> None:
+    assert units.between(Interval(-0.01, -0.3, 0.3)) == "0.0 [−0.3, 0.3]"
+
+
 @pytest.mark.parametrize(
     ("p", "text"), [(0.0004, "< 0.001"), (0.0213, "0.021"), (0.434, "0.43"), (1.0, "1.00")]
 )
