@@ -112,9 +112,9 @@ def supported(datapath: str, offered: Collection[str], needed: Collection[str]) 
 
 
 def _known() -> frozenset[str]:
-    from testbed.machine.features import features
+    from testbed.machine.features import names
 
-    return frozenset(features()) | frozenset(TOOLS)
+    return frozenset(names()) | frozenset(TOOLS)
 
 
 def _probe(name: str) -> Probe:
