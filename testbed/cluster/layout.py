@@ -14,9 +14,12 @@ from testbed.kube.objects import ClusterConfig
 from testbed.kube.objects.addresses import NODE_SUBNETS, OUTSIDE_SUBNETS, of_family
 from testbed.kube.store import Object
 from testbed.machine.links import Address, Interface, Network, Port, Route, Wire
-from testbed.machine.netns import Netns
 
 SWITCH = "s1"
+SWITCH_INDEX = 2  # device indexes are chosen here, so that nobody has to ask for them; 1 is `lo`
+INSIDE_INDEX = 2  # `eth0` of a node, client or pod
+FIRST_PORT_INDEX = 3  # the switch's ports
+FIRST_POD_INDEX = 1000  # nodes' ends of pods' links: far from what the kernel numbers by itself
 ROUTER_HOST = 254  # the host part of the router's address in the node network
 POD_GATEWAYS: tuple[Address, ...] = (IPv4Address("169.254.1.1"), IPv6Address("fe80::ecee:eeff:feee:eeee"))
 HOST_SIDE_MAC = "ee:ee:ee:ee:ee:ee"
@@ -77,7 +80,7 @@ def node_port(node: Place, others: Iterable[Place], router: Sequence[Interface])
     """A node's `eth0`: other nodes' pod ranges by their nodes, clients on the link, the rest to the router."""
     routes = [*_pod_routes(others, node), *_outside_routes(node)]
     routes += [Route(_everything(r.ip), via=r.ip) for r in router]
-    return Port(Netns(node.name), "eth0", node.mac, node.addresses, tuple(routes), link_local=True)
+    return Port(INSIDE_INDEX, "eth0", node.mac, node.addresses, tuple(routes), link_local=True)
 
 
 def client_port(client: Place, nodes: Sequence[Place]) -> Port:
@@ -85,13 +88,12 @@ def client_port(client: Place, nodes: Sequence[Place]) -> Port:
     routes = [Route(_network_of(ip, NODE_SUBNETS)) for ip in _ips(client)]
     routes += _pod_routes(nodes, None)
     routes += [Route(_everything(ip), via=ip) for ip in _ips(nodes[0])] if nodes else []
-    return Port(Netns(client.name), "eth0", client.mac, client.addresses, tuple(routes), link_local=True)
+    return Port(INSIDE_INDEX, "eth0", client.mac, client.addresses, tuple(routes), link_local=True)
 
 
-def switch_wire(place: Place, port: Port) -> Wire:
-    """The link of a node or client to the switch."""
-    ours = Port(None, place.switch_device, mac_of_switch_port(place), bridge=SWITCH)
-    return Wire(ours, port)
+def switch_wire(place: Place, inside: Port, index: int) -> Wire:
+    """The link of a node or client to the switch, whose port gets the device index `index`."""
+    return Wire(inside, Port(index, place.switch_device, mac_of_switch_port(place), bridge=SWITCH_INDEX))
 
 
 def mac_of_switch_port(place: Place) -> str:
@@ -99,22 +101,25 @@ def mac_of_switch_port(place: Place) -> str:
     return "0e" + place.mac[2:]
 
 
-def pod_wire(node: Place, netns: Netns, ips: Sequence[Address]) -> Wire:
-    """A pod's link: point to point, fixed neighbours on both sides, so that no packet waits for one."""
+def pod_wire(node: Place, pod_netns: str, ips: Sequence[Address], index: int) -> Wire:
+    """A pod's link: point to point, fixed neighbours on both sides, so that no packet waits for one.
+
+    The node's end gets the device index `index`.
+    """
     gateways = [g for g in POD_GATEWAYS if g.version in {ip.version for ip in ips}]
     mac = mac_of(ips[0])
     inside = Port(
-        netns, "eth0", mac, tuple(ip_interface(ip) for ip in ips),
+        INSIDE_INDEX, "eth0", mac, tuple(ip_interface(ip) for ip in ips),
         tuple(Route(_everything(g), via=g, onlink=True) for g in gateways),
         tuple((g, HOST_SIDE_MAC) for g in gateways),
     )  # fmt: skip
     sources = {i.version: i.ip for i in node.addresses}
     outside = Port(
-        Netns(node.name), host_device(netns.name), HOST_SIDE_MAC, (),
+        index, host_device(pod_netns), HOST_SIDE_MAC, (),
         tuple(Route(ip_interface(ip).network, source=sources.get(ip.version)) for ip in ips),
         tuple((ip, mac) for ip in ips),
     )  # fmt: skip
-    return Wire(outside, inside)
+    return Wire(inside, outside)
 
 
 def host_device(pod_netns: str) -> str:

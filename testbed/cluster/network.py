@@ -6,8 +6,12 @@ Knows Node and Pod objects by name and range; knows nothing of Services or of wh
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from testbed.cluster import layout
@@ -16,9 +20,10 @@ from testbed.cluster.lean import LeanNet
 from testbed.errors import KernelStateError
 from testbed.kube.objects import ClusterConfig
 from testbed.kube.store import Object
-from testbed.machine import links, netns
-from testbed.machine.links import Address, Network, Rtnetlink
+from testbed.machine import links, netns, rtnetlink
+from testbed.machine.links import Address, Interface, Network, Wire
 from testbed.machine.netns import Netns
+from testbed.machine.rtnetlink import Rtnetlink
 
 # rp_filter off: a packet to a service address legitimately leaves by another way than it came. Redirects off:
 # a node sends node-port traffic back out of the device it came from. Both are what CNI plugins set on nodes.
@@ -64,6 +69,20 @@ class PodAddresses:
         self._taken.discard(int(ips[0]) - int(self._ranges[0].network_address))
 
 
+@dataclass(frozen=True, slots=True)
+class _Pod:
+    """A pod's place: on which node, by which wire."""
+
+    key: PodKey
+    node: str
+    ips: tuple[Address, ...]
+    wire: Wire
+
+    @property
+    def netns(self) -> str:
+        return layout.pod_namespace(*self.key)
+
+
 class ClusterNetwork:
     """Implements the kubelets' `PodNetwork`; one lock, since pods come from one thread and views from others."""
 
@@ -73,7 +92,9 @@ class ClusterNetwork:
         self.clients: dict[str, layout.Place] = {}
         self._cluster = cluster
         self._addresses: dict[str, PodAddresses] = {}
-        self._pods: dict[PodKey, tuple[str, tuple[Address, ...]]] = {}
+        self._pods: dict[PodKey, _Pod] = {}
+        self._indexes = itertools.count(layout.FIRST_POD_INDEX)
+        self._netlinks: dict[str, Rtnetlink] = {}  # one in each node, open as long as there is a cluster
         self._lock = threading.Lock()
 
     def build(self, nodes: Sequence[Object]) -> None:
@@ -83,29 +104,43 @@ class ClusterNetwork:
         self.clients = {place.name: place for place in layout.places_of_clients(self._cluster)}
         self._addresses = {place.name: PodAddresses(place.pod_ranges) for place in places}
         router = layout.router_addresses(self._cluster)
-        with self._lock, Rtnetlink() as netlink:
-            self._build_switch(netlink, router)
-            for place in places:
-                self._plug(netlink, place, layout.node_port(place, places, router), NODE_SYSCTLS)
-            for client in self.clients.values():
-                self._plug(netlink, client, layout.client_port(client, places), HOST_SYSCTLS)
+        ports = {place: layout.node_port(place, places, router) for place in places}
+        ports |= {client: layout.client_port(client, places) for client in self.clients.values()}
+        with self._lock, Rtnetlink() as switch:
+            self._build_switch(switch, router)
+            wires = {
+                place.name: layout.switch_wire(place, port, index)
+                for index, (place, port) in enumerate(ports.items(), layout.FIRST_PORT_INDEX)
+            }
+            self._plug_all(switch, wires)
+        for place in ports:
+            self.mininet.plug(place.name, "eth0", layout.SWITCH, place.switch_device, str(place.addresses[0]))
 
     def attach(self, pods: Sequence[Object]) -> Mapping[PodKey, PodAttachment]:
         """Make namespaces and links for pods that are bound to nodes; all or none."""
-        with self._lock, Rtnetlink() as netlink:
-            done: dict[PodKey, PodAttachment] = {}
+        with self._lock:
+            placed: list[_Pod] = []
             try:
                 for pod in pods:
-                    done[_key(pod)] = self._attach(netlink, pod)
+                    placed.append(self._place(pod))
+                self._lay(placed)
             except KernelStateError:
-                self._detach(netlink, list(done))
+                self._abandon(placed)
                 raise
-            return done
+            for each in placed:
+                self._pods[each.key] = each
+                address = f"{each.ips[0]}/{each.ips[0].max_prefixlen}"
+                self.mininet.plug(each.netns, "eth0", each.node, each.wire.outside.name, address)
+            return {p.key: PodAttachment(p.netns, tuple(str(ip) for ip in p.ips)) for p in placed}
 
     def detach(self, keys: Sequence[PodKey]) -> None:
         """Take pods' links and namespaces away; unknown keys are left alone."""
-        with self._lock, Rtnetlink() as netlink:
-            self._detach(netlink, keys)
+        with self._lock:
+            for key in keys:
+                pod = self._pods.pop(key, None)
+                if pod is not None:
+                    self._remove(pod)
+                    self.mininet.unplug(pod.netns)
 
     def describe(self) -> dict[str, Any]:
         """What stands where, for `testbed inspect` and for probes that need MAC addresses."""
@@ -115,52 +150,76 @@ class ClusterNetwork:
                 "nodes": [_described(place) for place in self.nodes.values()],
                 "clients": [_described(place) for place in self.clients.values()],
                 "pods": [
-                    {"namespace": k[0], "name": k[1], "node": node, "netns": layout.pod_namespace(*k),
-                     "addresses": [str(ip) for ip in ips], "device": "eth0", "mac": layout.mac_of(ips[0])}
-                    for k, (node, ips) in sorted(self._pods.items())
+                    {"namespace": pod.key[0], "name": pod.key[1], "node": pod.node, "netns": pod.netns,
+                     "addresses": [str(ip) for ip in pod.ips], "device": "eth0",
+                     "mac": pod.wire.inside.mac, "nodeDevice": pod.wire.outside.name}
+                    for _, pod in sorted(self._pods.items())
                 ],
             }  # fmt: skip
 
-    def _build_switch(self, netlink: Rtnetlink, router: Sequence[links.Interface]) -> None:
+    def _build_switch(self, switch: Rtnetlink, router: Sequence[Interface]) -> None:
         links.sysctl(SWITCH_SYSCTLS)
-        netlink.bridge(layout.SWITCH)
-        netlink.up(None)
-        netlink.address(None, layout.SWITCH, router)
+        bridge = rtnetlink.Device(layout.SWITCH, layout.SWITCH_INDEX, mac="")
+        given = [rtnetlink.address(bridge.index, address) for address in router]
+        switch.send([rtnetlink.bridge(bridge), rtnetlink.up(rtnetlink.LOOPBACK), *given])
         # These exist only once a bridge has been made in the namespace and where br_netfilter is in the kernel.
         links.sysctl({k: v for k, v in BRIDGE_SYSCTLS.items() if links.has_sysctl(k)})
         self.mininet.addSwitch(layout.SWITCH)
 
-    def _plug(
-        self, netlink: Rtnetlink, place: layout.Place, port: links.Port, sysctls: Mapping[str, str]
-    ) -> None:
-        (made,) = netns.create([place.name])
-        made.call(lambda: links.sysctl(sysctls))
-        netlink.up(made)
-        netlink.lay(layout.switch_wire(place, port))
-        self.mininet.plug(place.name, "eth0", layout.SWITCH, place.switch_device, str(place.addresses[0]))
+    def _plug_all(self, switch: Rtnetlink, wires: Mapping[str, Wire]) -> None:
+        """Nodes and clients with their links to the switch."""
+        here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
-    def _attach(self, netlink: Rtnetlink, pod: Object) -> PodAttachment:
+        def within(made: Netns) -> None:
+            links.sysctl(NODE_SYSCTLS if made.name in self.nodes else HOST_SYSCTLS)
+            self._netlinks[made.name] = Rtnetlink()
+            self._netlinks[made.name].send(wires[made.name].requests_inside(here))
+
+        try:
+            netns.create(wires, within=within)
+        finally:
+            os.close(here)
+        switch.send(request for wire in wires.values() for request in wire.outside.requests())
+
+    def _place(self, pod: Object) -> _Pod:
         key, node = _key(pod), self.nodes[pod["spec"]["nodeName"]]
         ips = self._addresses[node.name].take()
-        (made,) = netns.create([layout.pod_namespace(*key)])
-        self._pods[key] = (node.name, ips)
-        wire = layout.pod_wire(node, made, ips)
-        netlink.up(made)
-        netlink.lay(wire)
-        netlink.forget(made.name)
-        self.mininet.plug(made.name, "eth0", node.name, wire.a.name, f"{ips[0]}/{ips[0].max_prefixlen}")
-        return PodAttachment(made.name, tuple(str(ip) for ip in ips))
+        wire = layout.pod_wire(node, layout.pod_namespace(*key), ips, next(self._indexes))
+        return _Pod(key, node.name, ips, wire)
 
-    def _detach(self, netlink: Rtnetlink, keys: Sequence[PodKey]) -> None:
-        for key in keys:
-            if key not in self._pods:
-                continue
-            node, ips = self._pods.pop(key)
-            name = layout.pod_namespace(*key)
-            netlink.delete(Netns(node), layout.host_device(name))
-            netns.delete(Netns(name))
-            self._addresses[node].give_back(ips)
-            self.mininet.unplug(name)
+    def _lay(self, pods: Sequence[_Pod]) -> None:
+        """Each pod's end as its namespace is made; then the ends of each node with one request."""
+        by_netns = {pod.netns: pod for pod in pods}
+        on_node: dict[str, list[_Pod]] = {}
+        for pod in pods:
+            on_node.setdefault(pod.node, []).append(pod)
+        with ExitStack() as stack:
+            descriptors = {node: Netns(node).open() for node in on_node}
+            for descriptor in descriptors.values():
+                stack.callback(os.close, descriptor)
+
+            def within(made: Netns) -> None:
+                pod = by_netns[made.name]
+                with Rtnetlink() as netlink:
+                    netlink.send(pod.wire.requests_inside(descriptors[pod.node]))
+
+            netns.create(by_netns, within=within)
+        for node, group in on_node.items():
+            self._netlinks[node].send(request for pod in group for request in pod.wire.outside.requests())
+
+    def _remove(self, pod: _Pod) -> None:
+        self._netlinks[pod.node].send([rtnetlink.delete(pod.wire.outside.index)])
+        netns.delete(Netns(pod.netns))
+        self._addresses[pod.node].give_back(pod.ips)
+
+    def _abandon(self, pods: Sequence[_Pod]) -> None:
+        """Take away whatever there is already of pods that could not all be attached."""
+        for pod in pods:
+            with suppress(KernelStateError):
+                self._netlinks[pod.node].send([rtnetlink.delete(pod.wire.outside.index)])
+            with suppress(KernelStateError):
+                netns.delete(Netns(pod.netns))
+            self._addresses[pod.node].give_back(pod.ips)
 
 
 def _key(pod: Object) -> PodKey:
