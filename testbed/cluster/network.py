@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -136,11 +136,13 @@ class ClusterNetwork:
     def detach(self, keys: Sequence[PodKey]) -> None:
         """Take pods' links and namespaces away; unknown keys are left alone."""
         with self._lock:
-            for key in keys:
-                pod = self._pods.pop(key, None)
-                if pod is not None:
-                    self._remove(pod)
-                    self.mininet.unplug(pod.netns)
+            pods = [self._pods.pop(key) for key in keys if key in self._pods]
+            for node, group in _by_node(pods).items():
+                self._netlinks[node].send(rtnetlink.delete(pod.wire.outside.index for pod in group))
+            for pod in pods:
+                netns.delete(Netns(pod.netns))
+                self._addresses[pod.node].give_back(pod.ips)
+                self.mininet.unplug(pod.netns)
 
     def describe(self) -> dict[str, Any]:
         """What stands where, for `testbed inspect` and for probes that need MAC addresses."""
@@ -189,10 +191,7 @@ class ClusterNetwork:
 
     def _lay(self, pods: Sequence[_Pod]) -> None:
         """Each pod's end as its namespace is made; then the ends of each node with one request."""
-        by_netns = {pod.netns: pod for pod in pods}
-        on_node: dict[str, list[_Pod]] = {}
-        for pod in pods:
-            on_node.setdefault(pod.node, []).append(pod)
+        by_netns, on_node = {pod.netns: pod for pod in pods}, _by_node(pods)
         with ExitStack() as stack:
             descriptors = {node: Netns(node).open() for node in on_node}
             for descriptor in descriptors.values():
@@ -207,19 +206,21 @@ class ClusterNetwork:
         for node, group in on_node.items():
             self._netlinks[node].send(request for pod in group for request in pod.wire.outside.requests())
 
-    def _remove(self, pod: _Pod) -> None:
-        self._netlinks[pod.node].send([rtnetlink.delete(pod.wire.outside.index)])
-        netns.delete(Netns(pod.netns))
-        self._addresses[pod.node].give_back(pod.ips)
-
     def _abandon(self, pods: Sequence[_Pod]) -> None:
         """Take away whatever there is already of pods that could not all be attached."""
         for pod in pods:
             with suppress(KernelStateError):
-                self._netlinks[pod.node].send([rtnetlink.delete(pod.wire.outside.index)])
+                self._netlinks[pod.node].send(rtnetlink.delete([pod.wire.outside.index]))
             with suppress(KernelStateError):
                 netns.delete(Netns(pod.netns))
             self._addresses[pod.node].give_back(pod.ips)
+
+
+def _by_node(pods: Iterable[_Pod]) -> dict[str, list[_Pod]]:
+    groups: dict[str, list[_Pod]] = {}
+    for pod in pods:
+        groups.setdefault(pod.node, []).append(pod)
+    return groups
 
 
 def _key(pod: Object) -> PodKey:
