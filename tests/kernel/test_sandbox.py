@@ -44,13 +44,21 @@ class Starter:
 
     def run(self, daemon: str, name: str = "") -> subprocess.CompletedProcess[str]:
         """Start one with this daemon; see `sandboxed.py`."""
-        return subprocess.run(self._argv(daemon, name), **self._how(), capture_output=True, check=False)
+        return subprocess.run(
+            self._argv(daemon, name),
+            cwd=ROOT,
+            env=self.person.env,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
 
     def begin(self, daemon: str) -> subprocess.Popen[str]:
         """The same, not waited for."""
         return subprocess.Popen(
-            self._argv(daemon), **self._how(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+            self._argv(daemon), cwd=ROOT, env=self.person.env, text=True, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )  # fmt: skip
 
     def start(self, name: str = "") -> Started:
         """Start one that serves."""
@@ -71,9 +79,6 @@ class Starter:
     def _argv(self, daemon: str, name: str = "") -> list[str]:
         module = (sys.executable, "-m", "tests.kernel.sandboxed")
         return [*self.person.prefix, *module, name or self.name, daemon]
-
-    def _how(self) -> dict[str, object]:
-        return {"cwd": ROOT, "env": self.person.env, "text": True}
 
 
 def _started(record: dict[str, dict[str, int]]) -> Started:
@@ -181,6 +186,7 @@ def test_a_start_that_is_interrupted_leaves_nothing(starter: Starter) -> None:
         started = until(starter.record, "the record")
         starting.send_signal(signal.SIGINT)
         assert starting.wait(20.0) != 0
+    assert started is not None
     assert not started.daemon.alive()
     assert starter.files() == set()
 

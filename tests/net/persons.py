@@ -21,10 +21,11 @@ NOBODY = 65534  # an id that every system has and that owns nothing
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who runs commands. `root` is the folder of this person's lab instances."""
+    """Somebody who runs commands. `home` is free to write in, `root` the folder of this person's lab instances."""
 
     prefix: tuple[str, ...]
     env: Mapping[str, str]
+    home: Path
     root: Path
 
     def folder(self, name: str) -> Path:
@@ -34,16 +35,18 @@ class Person:
 
 @contextlib.contextmanager
 def person(kind: str) -> Iterator[Person]:
-    """One of PERSONS. An ordinary user's home is a folder of its own, which is gone afterwards."""
-    if kind == "root":
-        yield Person((), dict(os.environ), Path("/run/testbed"))
-        return
-    require("userns", "checkout-for-all")
+    """One of PERSONS, with a home that is gone afterwards."""
+    if kind != "root":
+        require("userns", "checkout-for-all")
     home = Path(tempfile.mkdtemp(prefix="tb-"))  # a socket's path has room for 107 characters
     try:
-        os.chown(home, NOBODY, NOBODY)
-        env = {**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home)}
-        become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-        yield Person(become, env, home / "testbed")
+        yield Person((), dict(os.environ), home, Path("/run/testbed")) if kind == "root" else _ordinary(home)
     finally:
         shutil.rmtree(home)
+
+
+def _ordinary(home: Path) -> Person:
+    os.chown(home, NOBODY, NOBODY)
+    env = {**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home)}
+    become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    return Person(become, env, home, home / "testbed")
