@@ -28,7 +28,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check all input, start the sandbox, hand the objects in, wait until everything is ready."""
+    """Check all input, start the sandbox with the objects, wait until everything is ready."""
     start = time.monotonic()
     own = [str(topologies.path(arguments.topology))] if arguments.topology else []
     loaded = common.load_files(own + arguments.filename) if own or arguments.filename else None
@@ -36,13 +36,15 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported before the fork, by the process that becomes the daemon; other commands should not pay for it.
     from testbed.cluster import daemon
 
-    instance = sandbox.start(arguments.name, partial(daemon.run, arguments.name, cluster))
+    manifests = loaded.manifests if loaded else ()
+    daemon.check(cluster, manifests)
+    instance = sandbox.start(
+        arguments.name, partial(daemon.run, arguments.name, cluster, manifests=manifests)
+    )
     with contextlib.ExitStack() as undo:
         # Half a cluster helps nobody: what was started here ends here.
         undo.callback(sandbox.destroy, instance)
         with common.client(arguments.name) as client, ReadyBar() as bar:
-            manifests = [m.to_json() for m in loaded.manifests] if loaded else []
-            client.call("apply", manifests=manifests)
             state = client.call("wait", bar, timeout=arguments.timeout)
         undo.pop_all()
     seconds = time.monotonic() - start

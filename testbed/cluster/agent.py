@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from testbed.cluster.pace import Pace
 from testbed.datapaths.contract import Applied, Datapath
 from testbed.errors import KernelStateError, TestbedError
 from testbed.kube.objects import ClusterConfig, KubeProxy
@@ -60,6 +61,7 @@ class Agent:
         self._watch = store.watch(WATCHED)
         known = facts(node, cluster)
         self._proxier = Proxier(known, node["metadata"].get("labels", {}), settings(cluster, known))
+        self._pace = Pace(cluster.kube_proxy.min_sync_period)
         self._synced = 0
         self._programmed = False
         self._stopping = False
@@ -88,6 +90,7 @@ class Agent:
     def stop(self) -> None:
         """End after the round under way; the kernel keeps its rules."""
         self._stopping = True
+        self._resync.set()
         self._watch.close()
         self._thread.join()
 
@@ -102,8 +105,11 @@ class Agent:
             )
 
     def _run(self) -> None:
-        while not self._stopping:
+        while True:
             events = self._watch.drain(RETRY_SECONDS if self.failure else None)
+            self._resync.wait(self._pace.pause())  # who asks for a full pass does not want to wait for it
+            if self._stopping:
+                return
             # A transaction may be half told: wait for its end, so that it becomes one round.
             with self._store.transaction():
                 version = self._store.version
@@ -123,7 +129,10 @@ class Agent:
         full = not self._programmed or self._resync.is_set()
         if not full and not delta:
             return
-        applied = self.datapath.apply(self.netns, self._proxier.plan, None if full else delta)
+        try:
+            applied = self.datapath.apply(self.netns, self._proxier.plan, None if full else delta)
+        finally:
+            self._pace.ended()
         self._programmed = True
         self._record(planned, delta, applied)
         if self._resync.is_set():

@@ -6,7 +6,9 @@ Runs as process 1 of its sandbox. What it can be asked is in `verbs.py`.
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.cluster.agent import Agent, datapath_options
@@ -20,11 +22,12 @@ from testbed.datapaths import find
 from testbed.errors import NotFound
 from testbed.kube.api.registry import Registry
 from testbed.kube.controllers import Manager, all_controllers, create_nodes
-from testbed.kube.objects import ClusterConfig
+from testbed.kube.objects import ClusterConfig, Manifest
 from testbed.kube.store import Store
 from testbed.machine.reaper import Reaper
 from testbed.machine.sandbox import Ready
 
+FIRST_ROUND_PATIENCE = 1.0  # seconds; as long as kube-proxy's default period between two rounds
 NO_DATAPATH = "none"  # kind's word: service addresses lead nowhere, which is the baseline of measurements
 
 log = logging.getLogger(__name__)
@@ -44,17 +47,26 @@ class Daemon:
         self.agents: dict[str, Agent] = {}
         self.readiness = Readiness(self.store, self.manager, self.agents)
 
-    def start(self) -> None:
-        """Nodes, network, controllers, kubelets, agents; pods follow as objects come."""
+    def start(self, manifests: Sequence[Manifest]) -> None:
+        """Nodes, network, objects, controllers, kubelets, agents; pods follow as objects come."""
         Reaper().start()
         create_nodes(self.store, self.cluster)
         self.network.build(self.store.list("Node"))
-        self._start_agents()
+        self.registry.apply(manifests)
+        self._make_agents()
         self.manager.start()
         self.kubelets = Kubelets(self.store, self.network, PodServer(), self.folder / "pods")
         self.kubelets.start()
+        threading.Thread(target=self._start_agents, name="agents", daemon=True).start()
 
     def _start_agents(self) -> None:
+        """kube-proxy begins when its caches are filled, and comes up beside the pods: so an agent's first round
+        has the first pods in it, unless they take their time."""
+        self.readiness.wait_for_pods(FIRST_ROUND_PATIENCE)
+        for agent in self.agents.values():
+            agent.start()
+
+    def _make_agents(self) -> None:
         proxy = self.cluster.kube_proxy
         if self.cluster.networking.kube_proxy_mode == NO_DATAPATH:
             return
@@ -63,7 +75,6 @@ class Daemon:
             datapath = find.load(self.cluster.networking.kube_proxy_mode, datapath_options(proxy))
             agent = Agent(self.store, node, self.cluster, datapath)
             self.agents[agent.name] = agent
-            agent.start()
 
     def agent(self, node: str) -> Agent:
         """The agent of a node. Raises NotFound."""
@@ -72,11 +83,20 @@ class Daemon:
         return self.agents[node]
 
 
-def run(name: str, cluster: ClusterConfig, folder: Path, ready: Ready) -> None:
-    """Be the daemon, for ever: `sandbox.start` calls this in process 1."""
+def check(cluster: ClusterConfig, manifests: Sequence[Manifest]) -> None:
+    """Raise ManifestErrors for what this cluster would refuse, before anything is started."""
+    store = Store()
+    create_nodes(store, cluster)
+    Registry(store, cluster).apply(manifests)
+
+
+def run(
+    name: str, cluster: ClusterConfig, folder: Path, ready: Ready, *, manifests: Sequence[Manifest] = ()
+) -> None:
+    """Be the daemon, for ever: `sandbox.start` calls this in process 1. The objects are there from the start."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     daemon = Daemon(name, folder, cluster)
     with Server(folder / "api.sock", Verbs(daemon).table()) as server:
-        daemon.start()
+        daemon.start(manifests)
         ready()
         server.serve_forever()

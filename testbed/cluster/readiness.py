@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from testbed.cluster.agent import WATCHED, Agent
@@ -27,7 +27,7 @@ class Readiness:
         pods = [p for p in self._store.list("Pod") if "deletionTimestamp" not in p["metadata"]]
         wanted = self._wanted_pods()
         ready = sum(is_ready(pod) for pod in pods)
-        latest = self._latest()
+        latest = self._store.latest(WATCHED)
         synced = sum(agent.synced_version >= latest for agent in self._agents.values())
         return {
             "ready": ready,
@@ -39,24 +39,35 @@ class Readiness:
 
     def wait(self, timeout: float, progress: Progress) -> dict[str, Any]:
         """Wait up to `timeout` seconds; raises TestbedError that says what is not ready."""
-        end, told = time.monotonic() + timeout, 0.0
-        while True:
-            self._manager.settle(max(0.0, end - time.monotonic()))
-            state = self.state()
-            if state["ready"] >= state["pods"] and state["synced"] == state["nodes"]:
+        told, state = 0.0, {}
+        for state in self._states(timeout):
+            if pods_ready(state) and state["synced"] == state["nodes"]:
                 progress(state)
                 return state
-            if time.monotonic() > end:
-                raise TestbedError(self._what_is_missing(timeout, state))
             if time.monotonic() - told > TELL_SECONDS:
                 progress(state)
                 told = time.monotonic()
-            time.sleep(LOOK_SECONDS)
+        raise TestbedError(self._what_is_missing(timeout, state))
 
-    def _latest(self) -> int:
-        """The version of the newest object that concerns the agents."""
-        versions = (obj["metadata"]["resourceVersion"] for kind in WATCHED for obj in self._store.list(kind))
-        return max(map(int, versions), default=0)
+    def wait_for_pods(self, timeout: float) -> bool:
+        """Wait until every pod is ready, whatever the nodes' kernels do; False after `timeout` seconds."""
+        return any(pods_ready(state) for state in self._states(timeout))
+
+    def _states(self, timeout: float) -> Iterator[dict[str, Any]]:
+        """The state now and again until the time is over; counted anew only when something has changed."""
+        end, seen, state = time.monotonic() + timeout, None, dict[str, Any]()
+        while True:
+            self._manager.settle(max(0.0, end - time.monotonic()))
+            mark = (
+                self._store.version,
+                [(agent.synced_version, agent.failure) for agent in self._agents.values()],
+            )
+            if mark != seen:
+                seen, state = mark, self.state()
+            yield state
+            if time.monotonic() > end:
+                return
+            time.sleep(LOOK_SECONDS)
 
     def _wanted_pods(self) -> int:
         loose = [p for p in self._store.list("Pod") if not p["metadata"].get("ownerReferences")]
@@ -68,6 +79,11 @@ class Readiness:
         lines = [f"not ready after {timeout:g} s: {state['ready']} of {state['pods']} pods"]
         lines += waiting[:10] + ([f"... and {len(waiting) - 10} more"] if len(waiting) > 10 else [])
         return "\n    ".join(lines + state["failures"])
+
+
+def pods_ready(state: Mapping[str, Any]) -> bool:
+    """True if as many pods are ready as there shall be."""
+    return bool(state["ready"] >= state["pods"])
 
 
 def is_ready(pod: Object) -> bool:

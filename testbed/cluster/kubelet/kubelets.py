@@ -208,10 +208,10 @@ class Kubelets:
     def _write_statuses(self) -> None:
         now = stamp(self._clock.now())
         changed, self._changed = self._changed, {}
-        for pod in changed:
-            if pod.opening:
-                continue  # to spare every watcher one of the two changes that a start would be
-            with self._store.transaction():
+        with self._store.transaction():  # one for all: what became ready together is one change for watchers
+            for pod in changed:
+                if pod.opening:
+                    continue  # to spare every watcher one of the two changes that a start would be
                 obj = self._current(pod)
                 if obj is not None:
                     pod.update(obj)  # not to undo what somebody else wrote to the status meanwhile

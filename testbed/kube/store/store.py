@@ -103,6 +103,7 @@ class Store:
         self._kinds: dict[str, dict[tuple[str, str], Object]] = {}
         self._watches: list[Watch] = []
         self._version = 0
+        self._latest: dict[str, int] = {}
         self._depth = 0  # of transactions; events wait in _untold until the outermost ends
         self._untold: list[Event] = []
         self._now = now or (lambda: datetime.datetime.now(datetime.UTC))
@@ -111,6 +112,11 @@ class Store:
     def version(self) -> int:
         """The resourceVersion of the latest change."""
         return self._version
+
+    def latest(self, kinds: Iterable[str]) -> int:
+        """The version of the latest change to any object of these kinds, deletions included."""
+        with self._lock:
+            return max((self._latest.get(kind, 0) for kind in kinds), default=0)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -189,7 +195,7 @@ class Store:
             old = self._kinds.get(kind, {}).pop((namespace, name), None)
             if old is None:
                 raise NotFound(f"{kind} {namespace}/{name} is not there")
-            self._version += 1
+            self._next_version(kind)
             self._untold.append(Event(EventType.DELETED, old, old))
             return old
 
@@ -213,12 +219,16 @@ class Store:
         return (obj for kind in sorted(kinds) for obj in self.list(kind))
 
     def _put(self, kind_of_event: EventType, obj: Object, old: Object | None) -> Object:
-        self._version += 1
+        self._next_version(obj["kind"])
         new = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self._version)}}
         kind, namespace, name = key_of(new)
         self._kinds.setdefault(kind, {})[namespace, name] = new
         self._untold.append(Event(kind_of_event, new, old))
         return new
+
+    def _next_version(self, kind: str) -> None:
+        self._version += 1
+        self._latest[kind] = self._version
 
     def _tell(self) -> None:
         events, self._untold = self._untold, []
