@@ -56,8 +56,14 @@ class Lab:
         self._settle(step.unready)
 
     def directory(self) -> Directory:
-        """Who has which address now. Pods that are gone keep theirs: late answers still have a name."""
-        pods = [f"default_{pod['metadata']['name']}" for pod in self._get("Pod")]
+        """Who has which address now. Pods that end keep theirs: late answers still have a name, and a namespace
+        may go while it is being asked for."""
+        pods = [
+            name
+            for pod in self._get("Pod")
+            for name in [f"default_{pod['metadata']['name']}"]
+            if "deletionTimestamp" not in pod["metadata"] or name not in self.hosts
+        ]
         self.hosts |= self._ask({"addresses": [*pods, *self.nodes, *CLIENTS]})
         return Directory(
             self.hosts, {service["metadata"]["name"]: service for service in self._get("Service")}
