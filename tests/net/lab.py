@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 COMMAND = str(Path(sys.executable).with_name("testbed"))
 CLIENTS = ("client1", "client2")
 READY_TIMEOUT = 60.0  # seconds; what takes a second on an idle machine may take many on a full one
-ANSWER_PATIENCE = 10.0  # seconds for an answer that must come: only a failing case waits that long
+ANSWER_PATIENCE = 5.0  # seconds for an answer that must come: only a failing case waits that long
 SILENCE_PATIENCE = 0.25  # seconds without an answer before and after the controls
 UNUSED_PORT = 9  # nothing listens there on a node, so a connection to it is refused by the kernel
 

@@ -26,7 +26,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,8 +160,16 @@ class Sender:
         for send in request["send"]:
             if send["via"]:
                 self.route(send["netns"], send["address"], send["via"])
-            answers.append([self.send(send, request["controls"]) for _ in range(send["count"])])
+            answers.append([*self._repeated(send, request["controls"])])
         return answers
+
+    def _repeated(self, send: Json, controls: Sequence[Json]) -> Iterator[Json]:
+        """Send a packet as often as asked, but not again after silence: that would only cost its patience again."""
+        for _ in range(send["count"]):
+            answer = self.send(send, controls)
+            yield answer
+            if answer["outcome"] in ("silent", "broken"):
+                return
 
     def send(self, send: Json, controls: Sequence[Json]) -> Json:
         """Send one packet and wait for what becomes of it."""

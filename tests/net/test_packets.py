@@ -164,6 +164,13 @@ def test_each_time_is_a_flow_of_its_own(served: Netns) -> None:
     assert [answer["outcome"] for answer in answers[0]] == ["answered"] * 3
 
 
+def test_silence_is_not_asked_for_again(place: Netns) -> None:
+    answers = Sender(place.path.parent).send_all(
+        {"send": [to(GUARDED, patience=0.1, count=5)], "controls": []}
+    )
+    assert [answer["outcome"] for answer in answers[0]] == ["silent"]
+
+
 def test_addresses_of_a_namespace(place: Netns) -> None:
     place.run(["ip", "address", "add", "10.244.0.2/32", "dev", "lo"])
     assert Sender(place.path.parent).addresses(["host"]) == {"host": ["10.244.0.2"]}

@@ -81,10 +81,15 @@ def test_what_does_not_pass(expect: Expect, answers: Sequence[Answer], message: 
     assert message in told(expect, *answers)
 
 
-def test_too_few_answers() -> None:
-    assert judge(packet(ANSWERED, 3), [by("web-1")], OWNERS) == [
-        "pod/a -> service/web TCP IPv4 x 3: 1 answers to 3 packets"
-    ]
+@pytest.mark.parametrize("answers", [[], [by("web-1")], [REFUSED]])
+def test_too_few_answers(answers: Sequence[Answer]) -> None:
+    told = f"pod/a -> service/web TCP IPv4 x 3: {len(answers)} answers to 3 packets"
+    assert judge(packet(ANSWERED, 3), answers, OWNERS) == [told]
+
+
+def test_after_silence_nothing_more_is_expected() -> None:
+    [complaint] = judge(packet(LOCAL, 3), [by("web-1"), SILENT], OWNERS)
+    assert "but 1 of 2: silent" in complaint
 
 
 def shares(*counts: int) -> list[Answer]:
