@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -59,8 +60,9 @@ class Agent:
         self.datapath = datapath
         self._store = store
         self._watch = store.watch(WATCHED)
-        known = facts(node, cluster)
-        self._proxier = Proxier(known, node["metadata"].get("labels", {}), settings(cluster, known))
+        known, labels = facts(node, cluster), node["metadata"].get("labels", {})
+        self._new_proxier = partial(Proxier, known, labels, settings(cluster, known))
+        self._proxier = self._new_proxier()
         self._pace = Pace(cluster.kube_proxy.min_sync_period)
         self._synced = 0
         self._programmed = False
@@ -95,7 +97,10 @@ class Agent:
         self._thread.join()
 
     def resync_and_wait(self) -> None:
-        """A full pass, as repair and as something to measure. Raises KernelStateError if it does not end."""
+        """A full pass: the whole plan made anew from the store, and all of it written.
+
+        It repairs, and it is something to measure. Raises KernelStateError if it does not end.
+        """
         self._resynced.clear()
         self._resync.set()
         self._watch.poke()
@@ -114,28 +119,37 @@ class Agent:
             with self._store.transaction():
                 version = self._store.version
                 events += self._watch.drain()
+                again = self._resync.is_set()
+                changes = self._everything() if again else [_change(event) for event in events]
             try:
-                self._round(events)
+                self._round(changes, again=again)
             except TestbedError as error:
                 self.failure, self._programmed = str(error), False
                 log.error("agent of %s: %s", self.name, error)
             else:
                 self.failure, self._synced = "", version
 
-    def _round(self, events: Sequence[Event]) -> None:
+    def _everything(self) -> list[Change]:
+        return [(kind, None, obj) for kind in WATCHED for obj in self._store.list(kind)]
+
+    def _round(self, changes: Sequence[Change], *, again: bool) -> None:
+        """One round; with `again` the changes are all objects, and the plan so far is made anew."""
         start = time.perf_counter()
-        delta = self._proxier.update([_change(event) for event in events])
+        if again:
+            self._proxier = self._new_proxier()
+        delta = self._proxier.update(changes)
+        plan = self._proxier.plan
         planned = time.perf_counter() - start
-        full = not self._programmed or self._resync.is_set()
+        full = again or not self._programmed
         if not full and not delta:
             return
         try:
-            applied = self.datapath.apply(self.netns, self._proxier.plan, None if full else delta)
+            applied = self.datapath.apply(self.netns, plan, None if full else delta)
         finally:
             self._pace.ended()
         self._programmed = True
         self._record(planned, delta, applied)
-        if self._resync.is_set():
+        if again:
             self._resync.clear()
             self._resynced.set()
 
