@@ -5,12 +5,14 @@ Knows text and address types. Knows no objects and no policies.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from testbed.proxier.plan import Family, IPAddress, IPNetwork
 
 
+@functools.lru_cache(maxsize=1 << 16)  # each node's plan reads the same endpoints
 def parse_address(text: str) -> IPAddress | None:
     """An address, or None for text that is none.
 

@@ -15,6 +15,7 @@ own processes reach every endpoint, outsiders only the local ones.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -99,7 +100,12 @@ class Endpoint:
     weight: int = 1
 
     def __str__(self) -> str:
-        return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
+        return _address_and_port(self.address, self.port)
+
+
+@functools.lru_cache(maxsize=1 << 16)  # asked for again and again: sorted by, commented with, hashed
+def _address_and_port(address: IPAddress, port: int) -> str:
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ endpoint's chain (portProtoHash and servicePortEndpointChainName in pkg/proxy/ip
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 
 from testbed.proxier.plan import Endpoint, Scope, ServiceKey
@@ -64,5 +65,6 @@ def _text(key: ServiceKey) -> str:
     return f"{key}{key.protocol.lower()}"
 
 
+@functools.lru_cache(maxsize=1 << 16)  # kube-proxy, too, keeps the names with its endpoints
 def _hash(text: str) -> str:
     return base64.b32encode(hashlib.sha256(text.encode()).digest()[:10]).decode()
