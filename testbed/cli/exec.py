@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
+from pathlib import Path
 
 from testbed.cli import common
 from testbed.cluster.rpc import Client
 from testbed.errors import UsageError
 from testbed.machine import sandbox
+from testbed.machine.enter import environment, run_inside
 
 DESCRIPTION = """Run a program inside: testbed exec node1 -- iptables-save; testbed exec pod/web-1 -- sh;
 testbed exec client1 -- ping 192.168.0.1; testbed exec --sandbox -- ip netns"""
@@ -26,15 +27,18 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Become the program: its exit code is ours, and so are its terminal and its signals."""
+    """Run the program: its exit code is ours, and so are its terminal and its signals."""
     target, argv = _split(arguments.words, arguments.sandbox)
     instance = sandbox.get(arguments.name)
-    inside = argv
-    if target:
-        with Client(instance.socket) as client:
-            inside = _inside(client, arguments, target, argv)
-    command = instance.enter_argv() + inside
-    os.execvp(command[0], command)
+    daemon = Path(f"/proc/{instance.daemon.pid}")
+    if not target:
+        return run_inside(daemon, argv)
+    with Client(instance.socket) as client:
+        netns, pid = _place(client, arguments, target)
+    if pid is None:
+        return run_inside(daemon, ["ip", "netns", "exec", netns, *argv])
+    container = daemon / f"root/proc/{pid}"  # the sandbox's own /proc, which has its own numbers
+    return run_inside(container, argv, environment(container))
 
 
 def _split(words: list[str], in_sandbox: bool) -> tuple[str, list[str]]:
@@ -46,15 +50,14 @@ def _split(words: list[str], in_sandbox: bool) -> tuple[str, list[str]]:
     return (target[0] if target else ""), argv
 
 
-def _inside(client: Client, arguments: argparse.Namespace, target: str, argv: list[str]) -> list[str]:
+def _place(client: Client, arguments: argparse.Namespace, target: str) -> tuple[str, int | None]:
+    """The network namespace of a target, and, of a container with processes of its own, one of these."""
     kind, name = common.split_target(target)
     if kind in ("pod", "pods", "po"):
-        told = client.call(
-            "enter", namespace=arguments.namespace, name=name, container=arguments.container, argv=argv
-        )
-        return ["ip", "netns", "exec", told["netns"], *told["argv"]]
+        told = client.call("enter", namespace=arguments.namespace, name=name, container=arguments.container)
+        return told["netns"], told["pid"]
     network = client.call("inspect")["network"]
     places = [place["name"] for place in network["nodes"] + network["clients"]]
     if name not in places or kind not in ("", "node", "nodes", "no", "client"):
         raise UsageError(f"exec: no {target!r}; there are {', '.join(places)} and pod/NAME")
-    return ["ip", "netns", "exec", name, *argv]
+    return name, None

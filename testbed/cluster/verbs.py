@@ -90,15 +90,23 @@ class Verbs:
         """A full pass on a node, and wait for its end."""
         self._daemon.agent(node).resync_and_wait()
 
-    def do_enter(self, namespace: str, name: str, container: str, argv: Sequence[str]) -> dict[str, Any]:
-        """How to run `argv` in a container: the pod's network namespace and the command line for there."""
-        if self._daemon.kubelets is None:
-            raise NotFound(f"pod {namespace}/{name}: the kubelets have not started yet")
+    def do_enter(self, namespace: str, name: str, container: str) -> dict[str, Any]:
+        """Where a container is: the pod's network namespace, and the process to join, None if it is served.
+
+        An empty `container` means the first one.
+        """
         pods = {(pod["namespace"], pod["name"]): pod for pod in self._daemon.network.describe()["pods"]}
-        if (namespace, name) not in pods:
+        (pod,) = self.do_get("Pod", namespace, name)
+        statuses = {c["name"]: c for c in pod.get("status", {}).get("containerStatuses", ())}
+        if (namespace, name) not in pods or not statuses:
             raise NotFound(f"pod {namespace}/{name} is not running")
-        inside = self._daemon.kubelets.enter(namespace, name, container, argv)
-        return {"netns": pods[namespace, name]["netns"], "argv": list(inside)}
+        if container and container not in statuses:
+            raise NotFound(
+                f"pod {namespace}/{name}: no container {container!r}; there are: {', '.join(statuses)}"
+            )
+        status = statuses[container or next(iter(statuses))]
+        pid = status["containerID"].removeprefix("process://")
+        return {"netns": pods[namespace, name]["netns"], "pid": int(pid) if pid else None}
 
 
 def _without_progress(verb: Callable[..., Any]) -> Verb:

@@ -146,6 +146,7 @@ def test_a_name_is_free_again_at_once(starter: Starter) -> None:
     for _ in range(3):
         started = starter.start()
         started.daemon.kill()
+        assert started.daemon.wait(10.0)
     assert starter.start().daemon.alive()
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from testbed.machine.process import ProcessId
 from tests.net import manifests as m
-from tests.net.command import Command, deployed
+from tests.net.command import ROOT, Command, deployed
 from tests.net.persons import PERSONS
 
 # Ready as soon as it prints; ends with a code of its own on Ctrl-C.
-PATIENT = "trap 'echo interrupted; exit 42' INT; echo waiting; while :; do read -r line || exit 9; done"
-CONTAINER = {
+PATIENT = "trap 'kill $!; echo interrupted; exit 42' INT; sleep 1000 & echo waiting; wait"
+CONTAINER: m.Object = {
     "command": ["sh", "-c", "echo begun by $GREETING; exec sleep 1000"],
     "env": [
         {"name": "GREETING", "value": "hello"},
@@ -55,24 +57,18 @@ def test_what_goes_in_comes_out(lab: Command, place: str) -> None:
 def test_ctrl_c_is_the_programs(lab: Command, place: str) -> None:
     with lab.begin("exec", *PLACES[place], "--", "sh", "-c", PATIENT) as running:
         assert running.stdout is not None
-        assert running.stdin is not None
         assert running.stdout.readline() == "waiting\n"
         interrupt_all(running.pid)
-        running.stdin.write("wake up\n")
-        running.stdin.flush()
         assert running.stdout.readline() == "interrupted\n"
         assert running.wait(20.0) == 42
 
 
 def interrupt_all(pid: int) -> None:
     """SIGINT to a process and its descendants, as a terminal sends it to its foreground processes."""
-    from testbed.machine.process import ProcessId  # noqa: PLC0415
-
     pids = [pid]
     for each in pids:
-        with open(f"/proc/{each}/task/{each}/children") as children:
-            pids += [int(word) for word in children.read().split()]
-    for each in reversed(pids):
+        pids += [int(word) for word in Path(f"/proc/{each}/task/{each}/children").read_text().split()]
+    for each in pids:
         ProcessId.of(each).kill(signal.SIGINT)
 
 
@@ -112,8 +108,10 @@ def test_a_pod_with_a_command_has_processes_of_its_own(lab: Command) -> None:
     assert lab.ok("exec", "pod/real", "--", "cat", "/proc/1/comm") == "sleep\n"
 
 
-def test_a_pod_with_a_command_has_its_environment(lab: Command) -> None:
-    told = lab.ok("exec", "pod/real", "--", "cat", "/proc/1/environ").split("\0")
+@pytest.mark.parametrize("of", ["its first process", "what is run in it"])
+def test_a_pod_with_a_command_has_its_environment(lab: Command, of: str) -> None:
+    what = ("cat", "/proc/1/environ") if of == "its first process" else ("env", "-0")
+    told = lab.ok("exec", "pod/real", "--", *what).split("\0")
     [ip] = [pod["status"]["podIP"] for pod in lab.get("pods") if pod["metadata"]["name"] == "real"]
     assert {"GREETING=hello", "POD=real", f"IP={ip}"} <= set(told)
 
@@ -123,7 +121,36 @@ def test_a_pod_with_a_command_has_a_log(lab: Command) -> None:
     assert log.read_text() == "begun by hello\n"
 
 
-def test_a_program_that_is_not_there(lab: Command) -> None:
-    done = lab.run("exec", "node1", "--", "/no/such/program")
+def test_what_writes_into_a_closed_pipe_ends_silently(lab: Command) -> None:
+    with lab.begin("exec", "--sandbox", "--", "yes") as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline() == "y\n"
+        running.stdout.close()
+        assert running.wait(20.0) == 128 + signal.SIGPIPE
+        assert running.stderr.read() == ""
+
+
+def test_a_program_is_ended_with_its_command(lab: Command) -> None:
+    with lab.begin("exec", "--sandbox", "--", "sh", "-c", "echo waiting; exec sleep 1000") as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "waiting\n"
+        running.terminate()
+        assert running.wait(20.0) == 128 + signal.SIGTERM
+
+
+def test_one_stays_in_the_folder(lab: Command) -> None:
+    assert lab.ok("exec", "node1", "--", "pwd") == f"{ROOT}\n"
+
+
+def test_a_container_that_is_not_there(lab: Command) -> None:
+    done = lab.run("exec", "--container", "other", "pod/real", "--", "true")
+    assert done.returncode == 1
+    assert "no container 'other'; there are: app" in done.stderr
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_program_that_is_not_there(lab: Command, place: str) -> None:
+    done = lab.run("exec", *PLACES[place], "--", "/no/such/program")
     assert done.returncode != 0
     assert "/no/such/program" in done.stderr
