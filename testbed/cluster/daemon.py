@@ -54,8 +54,10 @@ class Daemon:
         self.network.build(self.store.list("Node"))
         self.registry.apply(manifests)
         self._make_agents()
-        self.manager.start()
+        # Watching before the controllers begin, it meets pods in the order in which they are bound: so equal
+        # input gives equal addresses.
         self.kubelets = Kubelets(self.store, self.network, PodServer(), self.folder / "pods")
+        self.manager.start()
         self.kubelets.start()
         threading.Thread(target=self._start_agents, name="agents", daemon=True).start()
 

@@ -37,7 +37,9 @@ class Place:
 
     @property
     def switch_device(self) -> str:
-        return f"{SWITCH}-{self.name}"[:15]
+        """The switch's end of its link: `s1-node1`, for long names a hash (the kernel takes 15 characters)."""
+        name = f"{SWITCH}-{self.name}"
+        return name if len(name) <= 15 else f"{SWITCH}-{zlib.crc32(self.name.encode()):08x}"
 
 
 def pod_namespace(namespace: str, name: str) -> str:

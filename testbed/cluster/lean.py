@@ -93,6 +93,11 @@ class LeanIntf(Intf):  # type: ignore[misc]
             self.ip, self.prefixLen = ip.split("/")
         return {}
 
+    def updateIP(self) -> str | None:  # noqa: N802  Mininet's name
+        """The address, which Mininet would ask ifconfig for."""
+        address: str | None = self.ip
+        return address
+
 
 class LeanLink(Link):  # type: ignore[misc]
     """Two device names that belong together."""

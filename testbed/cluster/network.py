@@ -154,6 +154,7 @@ class ClusterNetwork:
                 "pods": [
                     {"namespace": pod.key[0], "name": pod.key[1], "node": pod.node, "netns": pod.netns,
                      "addresses": [str(ip) for ip in pod.ips], "device": "eth0",
+                     "prefixLengths": [ip.max_prefixlen for ip in pod.ips],
                      "mac": pod.wire.inside.mac, "nodeDevice": pod.wire.outside.name}
                     for _, pod in sorted(self._pods.items())
                 ],
@@ -230,5 +231,7 @@ def _key(pod: Object) -> PodKey:
 def _described(place: layout.Place) -> dict[str, Any]:
     return {
         "name": place.name, "netns": place.name, "device": "eth0", "mac": place.mac,
-        "addresses": [str(i.ip) for i in place.addresses], "podRanges": [str(r) for r in place.pod_ranges],
+        "addresses": [str(i.ip) for i in place.addresses],
+        "prefixLengths": [i.network.prefixlen for i in place.addresses],
+        "switchDevice": place.switch_device, "podRanges": [str(r) for r in place.pod_ranges],
     }  # fmt: skip

@@ -159,7 +159,10 @@ class Kubelets:
         if obj["kind"] == "Pod":
             self._on_pod(event.type, obj)
         elif event.type is EventType.ADDED:
-            for pod in self._store.list("Pod"):  # bound to this node before there was one
+            # Bound to this node before there was one; in the order in which that happened, as events come.
+            for pod in sorted(
+                self._store.list("Pod"), key=lambda pod: int(pod["metadata"]["resourceVersion"])
+            ):
                 if pod["spec"].get("nodeName") == obj["metadata"]["name"]:
                     self._on_pod(EventType.MODIFIED, pod)
 
