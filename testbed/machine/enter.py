@@ -33,16 +33,20 @@ def run_inside(process: Path, argv: Sequence[str], env: Mapping[str, str] | None
     Raises KernelStateError, and CommandFailed if the program cannot be started.
     """
     _enter(process)
+    early: list[int] = []
+    # Handlers, not SIG_IGN: exec(2) gives the program the default again.
     for number in FROM_TERMINAL:
-        signal.signal(
-            number, _leave_it
-        )  # a handler, not SIG_IGN: exec(2) gives the program the default again
+        signal.signal(number, _leave_it)
+    for number in PASSED_ON:
+        signal.signal(number, lambda number, _: early.append(number))
     try:
         program = subprocess.Popen(argv, env=env)
     except OSError as error:
         raise CommandFailed(argv, 127, error.strerror or str(error)) from error
     for number in PASSED_ON:
         signal.signal(number, lambda number, _: program.send_signal(number))
+    for number in early:
+        program.send_signal(number)
     status = program.wait()
     return status if status >= 0 else 128 - status
 
