@@ -268,10 +268,11 @@ def _run_daemon(
             socket.sethostname(f"testbed-{name}")
             daemon(folder, lambda: _say_ready(pipe))
             status = 0
-    except BaseException:  # noqa: BLE001  the last frame of a process: write the reason down and end
-        traceback.print_exc()
-        sys.stderr.flush()
     finally:
+        # The last frame of a process: whatever came up to here is written down, and nothing goes further.
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+            sys.stderr.flush()
         os._exit(status)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from testbed.errors import Mistake
+from testbed.errors import ManifestErrors, Mistake
 from testbed.kube.objects.source import Source, child
 
 MAX_DEPTH = 100  # of nesting; libyaml's composer is recursive and would overflow the stack
@@ -49,9 +49,9 @@ class Document:
 class _Loader(yaml.CSafeLoader):
     """libyaml's parser and composer, without PyYAML's resolvers, which take most of its time."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, file: str) -> None:
         super().__init__(text)
-        self.depth = 0
+        self.file, self.depth = file, 0
 
     def resolve(self, kind: type[yaml.Node], _value: Any, implicit: Any) -> str:
         return _PLAIN if kind is yaml.ScalarNode and implicit[0] else _TEXT
@@ -59,8 +59,9 @@ class _Loader(yaml.CSafeLoader):
     def descend_resolver(self, current_node: yaml.Node | None, _index: Any) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH and current_node is not None:
-            raise yaml.composer.ComposerError(
-                None, None, f"nested more than {MAX_DEPTH} levels deep", current_node.start_mark
+            line = current_node.start_mark.line + 1
+            raise ManifestErrors(
+                [Mistake(self.file, line, "", f"not YAML: nested more than {MAX_DEPTH} levels deep")]
             )
 
     def ascend_resolver(self) -> None:
@@ -73,11 +74,14 @@ def documents(text: str, file: str) -> Iterator[Document]:
     Text that is no YAML ends in a document without body (None) that carries the mistake.
     """
     try:
-        loader = _Loader(text)
+        loader = _Loader(text, file)
         while loader.check_node():
             node = loader.get_node()
             if node is not None:
                 yield from _unfolded(node, file, 1000 + 4 * len(text))  # each node takes at least a character
+    except ManifestErrors as error:
+        (mistake,) = error.mistakes
+        yield _broken(file, mistake.line, mistake.message, mistake.hint)
     except yaml.MarkedYAMLError as error:
         line, message, hint = _explained(error)
         # An end that came too early is on a line after the last one.
