@@ -52,8 +52,8 @@ def _first_packets(summary: Summary) -> Iterator[Answer]:
         yield from _against_direct(summary)
         return
     # a slope in ns for each Service is the same figure in µs for each 1,000
-    steep = [(look, slope) for look, slope, _ in lines if slope.excludes(0.0)]
-    flat = [(look, ends) for look, slope, ends in lines if not slope.excludes(0.0)]
+    flat = [(look, ends) for look, slope, ends in lines if slope.known and not slope.excludes(0.0)]
+    steep = [(look, slope) for look, slope, _ in lines if not slope.known or slope.excludes(0.0)]
     sentences = []
     if steep:
         parts = [f"{_signed(slope)} µs with {look.name}" for look, slope in steep]
@@ -63,6 +63,7 @@ def _first_packets(summary: Summary) -> Iterator[Answer]:
     if flat:
         parts = [f"{look.name} {_seen(ends)}" for look, ends in flat if ends]
         sentences.append(f"It shows no growth with the number of Services: {'; '.join(parts)}.")
+    sentences.extend(_doubt([slope for _, slope, _ in lines]))
     figures = [Figure(_change(slope.estimate), look.name, look.colour) for look, slope in steep]
     yield Answer(
         "first packet, per 1,000 Services",
@@ -81,10 +82,11 @@ def _against_direct(summary: Summary) -> Iterator[Answer]:
     ]
     if compared:
         parts = [f"{units.factor(ratio)} with {look.name}" for look, ratio in compared]
+        sentence = f"The first packet through a Service takes the direct path's time {units.listed(parts)}."
         yield Answer(
             "first packet, against the pod's own address",
             tuple(_multiple(look, ratio) for look, ratio in compared),
-            f"The first packet through a Service takes the direct path's time {units.listed(parts)}.",
+            " ".join([sentence, *_doubt([ratio for _, ratio in compared])]),
         )
 
 
@@ -95,8 +97,8 @@ def _established(summary: Summary) -> Iterator[Answer]:
     sizes = [cell.arm.services for _, growth in lines for cell in growth.cells]
     span = f"{units.count(min(sizes))} to {units.services(max(sizes))}"
     compared = [(look, growth.ends) for look, growth in lines if growth.ends]
-    same = [(look, ends) for look, ends in compared if not ends.differs]
-    other = [(look, ends) for look, ends in compared if ends.differs]
+    same = [(look, ends) for look, ends in compared if ends.same]
+    other = [(look, ends) for look, ends in compared if not ends.same]
     sentences = []
     if same:
         parts = [f"{look.name} {_seen(ends)}" for look, ends in same]
@@ -104,8 +106,11 @@ def _established(summary: Summary) -> Iterator[Answer]:
             f"Packets of established connections show no difference from {span}: {'; '.join(parts)}."
         )
     if other:
-        parts = [f"{units.factor(ends.ratio)} with {look.name}" for look, ends in other]
-        sentences.append(f"Packets of established connections change from {span}: {units.listed(parts)}.")
+        parts = [f"{units.between(ends.ratio)} with {look.name}" for look, ends in other]
+        sentences.append(
+            f"Going from {span} multiplies the time of established packets by {units.listed(parts)}."
+        )
+    sentences.extend(_doubt([ends.ratio for _, ends in compared]))
     figures = [_multiple(look, ends.ratio) for look, ends in other]
     yield Answer(
         f"established packets, from {span}",
@@ -160,6 +165,12 @@ def _spread_sentence(summary: Summary) -> Iterator[str]:
         yield f"Connections fall more evenly on the endpoints than a random choice would ({p})."
     else:
         yield f"Connections fall on the endpoints as an even random choice would ({p})."
+
+
+def _doubt(intervals: Sequence[Interval]) -> Iterator[str]:
+    """Says that figures without an interval prove nothing."""
+    if not all(interval.known for interval in intervals):
+        yield "There are too few repeats to tell this from noise."
 
 
 def _multiple(look: Look, ratio: Interval) -> Figure:

@@ -16,6 +16,7 @@ from testbed.bench.report import units
 from testbed.bench.report.looks import looks, probe_title
 from testbed.bench.results.facts import share
 from testbed.bench.results.model import Block
+from testbed.bench.stats.interval import FEWEST
 from testbed.bench.stats.quantiles import minimum_samples
 from testbed.bench.stats.summary import Summary
 
@@ -44,7 +45,8 @@ class Note:
 def notes(summary: Summary) -> tuple[Note, ...]:
     """Everything to know, warnings first."""
     warnings = [
-        *_incomplete(summary), *_lost(summary), *_noisy_machine(summary), *_canary(summary), *_rates(summary),
+        *_incomplete(summary), *_unrepeated(summary), *_lost(summary), *_noisy_machine(summary),
+        *_canary(summary), *_rates(summary),
     ]  # fmt: skip
     remarks = [*_few(summary), *_bent(summary), *_chance(summary), *_program(summary), *summary.run.notes]
     return (
@@ -61,6 +63,14 @@ def _incomplete(summary: Summary) -> Iterator[str]:
     empty = [block for block in run.blocks if block.matched == 0]
     if empty:
         yield f"{_blocks(empty)} saw no packet at all and are left out: {_of(empty)}."
+
+
+def _unrepeated(summary: Summary) -> Iterator[str]:
+    if 0 < summary.repeats < FEWEST:
+        yield (
+            f"{_repeats(summary)} only: there is no interval, so that no difference can be told from noise. "
+            f"It takes {FEWEST}, and {REPEATS} or more are better."
+        )
 
 
 def _lost(summary: Summary) -> Iterator[str]:
@@ -119,11 +129,8 @@ def _rates(summary: Summary) -> Iterator[str]:
 
 
 def _few(summary: Summary) -> Iterator[str]:
-    if 0 < summary.repeats < REPEATS:
-        yield (
-            f"{summary.repeats} repeats; intervals over so few are wide, and {REPEATS} or more are better. "
-            "With fewer than 3 there are no intervals at all."
-        )
+    if FEWEST <= summary.repeats < REPEATS:
+        yield f"{_repeats(summary)}; intervals over so few are wide, and {REPEATS} or more are better."
     short = [cell for cell in summary.cells if cell.p99 is None]
     if short:
         fewest = min(len(cell.values) for cell in short)
@@ -158,6 +165,10 @@ def _chance(summary: Summary) -> Iterator[str]:
 def _program(summary: Summary) -> Iterator[str]:
     if summary.run.facts_before.dirty:
         yield "The program had changes that are in no commit, so that this run cannot be repeated exactly."
+
+
+def _repeats(summary: Summary) -> str:
+    return f"{summary.repeats} repeat{'' if summary.repeats == 1 else 's'}"
 
 
 def _blocks(blocks: list[Block]) -> str:

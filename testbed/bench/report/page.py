@@ -84,7 +84,7 @@ def environment(summary: Summary) -> str:
     parts = [
         f"Linux {facts.kernel}",
         f"{facts.cpus} × {facts.cpu_model or facts.architecture}{virtual}",
-        f"{summary.repeats} repeats",
+        f"{summary.repeats} repeat{'' if summary.repeats == 1 else 's'}",
         run.started[:10],
         f"testbed {facts.commit[:10]}{'+' if facts.dirty else ''}" if facts.commit else "",
     ]

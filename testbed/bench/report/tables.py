@@ -42,7 +42,6 @@ def latency_table(summary: Summary, probe: str) -> Table:
 
 def _latency_row(cell: Cell, by_series: Mapping[Series, Look]) -> tuple[str, ...]:
     compared = cell.versus_direct
-    same = compared is not None and not compared.differs
     return (
         arm_name(cell.arm, by_series),
         units.count(cell.load_pps) if cell.load_pps else "idle",
@@ -51,7 +50,7 @@ def _latency_row(cell: Cell, by_series: Mapping[Series, Look]) -> tuple[str, ...
         units.times(cell.p90),
         units.times(cell.p99),
         units.factor(compared.ratio) if compared else units.NONE,
-        f"no difference, {units.percent(compared.detectable)}" if compared and same else "",
+        f"no difference, {units.percent(compared.detectable)}" if compared and compared.same else "",
         units.count(len(cell.values)),
         units.count(cell.unmatched),
     )

@@ -30,7 +30,11 @@ def number(value: float, digits: int = 3) -> str:
         return "0"
     # the exponent after rounding: 9.97 with two digits is 10, not 10.0
     exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
-    return f"{value:,.{min(max(0, digits - 1 - exponent), 6)}f}"
+    return _minus(f"{value:,.{min(max(0, digits - 1 - exponent), 6)}f}")
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def count(value: float) -> str:
@@ -81,7 +85,7 @@ def between(interval: Interval) -> str:
         places = min(places, max(0, 3 - math.floor(math.log10(abs(interval.estimate)))))
     rounded = [round(part, places) + 0.0 for part in (interval.estimate, interval.low, interval.high)]
     parts = [f"{part:,.{places}f}" for part in rounded]  # adding 0.0 turns -0.0 into 0.0
-    return f"{parts[0]} [{parts[1]}, {parts[2]}]".replace("-", "\N{MINUS SIGN}")
+    return _minus(f"{parts[0]} [{parts[1]}, {parts[2]}]")
 
 
 def factor(interval: Interval | None) -> str:
@@ -91,6 +95,8 @@ def factor(interval: Interval | None) -> str:
 
 def percent(share: float, digits: int = 2) -> str:
     """A share of 1 as per cent: `5.3 %`."""
+    if not math.isfinite(share):
+        return NONE
     return f"{number(share * 100, digits)}{GLUE}%"
 
 

@@ -17,6 +17,7 @@ from testbed.bench.stats.interval import Comparison, Floats, Interval, compare, 
 from testbed.bench.stats.quantiles import minimum_samples, pooled_quantile_interval, quantile
 
 LATENCY_UNIT = "ns"
+PROBES = ("first-packet", "established", "connect")
 Values = npt.NDArray[np.int64]
 
 
@@ -82,7 +83,8 @@ def paired(cell: Cell, baseline: Cell) -> Comparison | None:
 
 
 def _place(run: Run) -> Callable[[Cell], tuple[int, int, float]]:
-    probes = list(dict.fromkeys(block.probe for block in run.blocks))
+    # a run measures in random order, a reader wants always the same
+    probes = list(dict.fromkeys([*PROBES, *(block.probe for block in run.blocks)]))
     arms = {arm.id: number for number, arm in enumerate(run.arms)}
     return lambda cell: (probes.index(cell.probe), arms[cell.arm.id], cell.load_pps)
 

@@ -65,6 +65,11 @@ class Comparison:
         """True if the ratio's interval excludes 1."""
         return self.ratio.excludes(1.0)
 
+    @property
+    def same(self) -> bool:
+        """True if the interval is known and holds 1. Too few repeats are neither the same nor different."""
+        return self.ratio.known and not self.differs
+
 
 def bootstrap_interval(values: Floats, statistic: Statistic, seed: int = SEED) -> Interval:
     """The 95 % interval of `statistic` (vectorised over `axis`) by resampling `values` along its first axis.

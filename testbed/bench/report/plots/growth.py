@@ -65,6 +65,11 @@ def _medians(axes: Any, growth: Growth, look: Look, shift: float) -> None:
     if growth.line:
         x = np.array([growth.cells[0].arm.services, growth.cells[-1].arm.services], dtype=np.float64)
         axes.plot(x, growth.line.at(x), color=colour(look.colour), ls=look.dash, lw=1.3, zorder=2)
+    elif growth.cells[0].p50:
+        # measured with one number of Services only: a level to hold the others against
+        axes.axhline(
+            growth.cells[0].p50.estimate, color=colour(look.colour), ls=(0, (1, 2)), lw=1.0, zorder=1
+        )
     _marks(axes, [(c.arm.services + shift, c.p50) for c in growth.cells if c.p50], look, label)
 
 

@@ -11,6 +11,7 @@ import pytest
 from testbed.bench.report.answers import answers
 from testbed.bench.report.looks import looks
 from testbed.bench.report.notes import Level, notes
+from testbed.bench.report.tables import latency_table
 from testbed.bench.report.text import WIDTH, columns, summary_text
 from testbed.bench.report.units import GLUE
 from testbed.bench.results.model import Run
@@ -78,6 +79,16 @@ def test_an_endpoint_that_is_favoured_is_told(summary: Summary) -> None:
 def test_a_single_size_is_compared_with_the_direct_path(tmp_path: Path) -> None:
     one = summarise(write(tmp_path / "r", dataclasses.replace(SHAPE, services=(1000,))))
     assert "takes the direct path's time ×" in answers(one)[0].sentence
+
+
+def test_a_single_repeat_claims_nothing(tmp_path: Path) -> None:
+    once = summarise(write(tmp_path / "r", dataclasses.replace(SHAPE, repeats=1)))
+    for answer in answers(once)[:2]:
+        assert "no difference" not in answer.sentence
+        assert "no growth" not in answer.sentence
+        assert answer.sentence.endswith("too few repeats to tell this from noise.")
+    assert any("1 repeat only: there is no interval" in note.text for note in notes(once))
+    assert not any("no difference" in cell for row in latency_table(once, "established").rows for cell in row)
 
 
 def test_a_run_of_nothing_has_no_answer(run: Run) -> None:

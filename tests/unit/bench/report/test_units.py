@@ -21,7 +21,7 @@ def plain(text: str) -> str:
     ("value", "digits", "text"),
     [
         (0.0, 3, "0"), (1.0, 3, "1.00"), (9.97, 2, "10"), (9.94, 2, "9.9"), (123456.0, 3, "123,456"),
-        (0.000123, 2, "0.00012"), (-12.34, 3, "-12.3"), (NAN, 3, "–"), (math.inf, 3, "–"),
+        (0.000123, 2, "0.00012"), (-12.34, 3, "−12.3"), (NAN, 3, "–"), (math.inf, 3, "–"),
     ],
 )  # fmt: skip
 def test_significant_digits(value: float, digits: int, text: str) -> None:
