@@ -52,8 +52,8 @@ class Tool:
     fix: str
 
 
-def _tool(name: str) -> Tool:
-    return Tool(shutil.which(name) is not None, f"no program {name}", f"apt-get install {name}")
+def _tool(name: str, package: str = "") -> Tool:
+    return Tool(shutil.which(name) is not None, f"no program {name}", f"apt-get install {package or name}")
 
 
 def _checkout_for_all() -> Tool:
@@ -66,6 +66,7 @@ def _checkout_for_all() -> Tool:
 
 TOOLS: Mapping[str, Callable[[], Probe]] = {
     "ruby": lambda: _tool("ruby"),
+    "ping": lambda: _tool("ping", "iputils-ping"),
     "checkout-for-all": _checkout_for_all,
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import testbed
 from testbed.cli import common
 from testbed.machine import sandbox
+from testbed.machine.enter import run_inside
 
 DESCRIPTION = """Mininet's command line: nodes, net, dump, links, pingall, py EXPRESSION, and commands in hosts,
 whose names stand for their addresses: node1 ip route; client1 ping -c1 node1; default_web-1 ip address. Reads
@@ -24,10 +25,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Become the shell, inside the sandbox."""
+    """Run the shell inside the sandbox."""
     instance = sandbox.get(arguments.name)
     package = str(Path(testbed.__file__).parents[1])  # found there from any folder, installed or not
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     program = [sys.executable, "-m", "testbed.cluster.shell", str(instance.socket)]
-    command = instance.enter_argv() + program
-    os.execvp(command[0], command)
+    return run_inside(Path(f"/proc/{instance.daemon.pid}"), program, {**os.environ, "PYTHONPATH": path})
