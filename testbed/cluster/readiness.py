@@ -41,7 +41,7 @@ class Readiness:
         """Wait up to `timeout` seconds; raises TestbedError that says what is not ready."""
         told, state = 0.0, {}
         for state in self._states(timeout):
-            if pods_ready(state) and state["synced"] == state["nodes"]:
+            if state["quiet"] and pods_ready(state) and state["synced"] == state["nodes"]:
                 progress(state)
                 return state
             if time.monotonic() - told > TELL_SECONDS:
@@ -54,9 +54,14 @@ class Readiness:
         return any(pods_ready(state) for state in self._states(timeout))
 
     def _states(self, timeout: float) -> Iterator[dict[str, Any]]:
-        """The state now and again until the time is over; counted anew only when something has changed."""
+        """The state now and again until the time is over; counted anew only when something has changed.
+
+        `quiet` says that nothing changed since the controllers were last at rest: a pod that has just become
+        ready is not in its EndpointSlice yet, and then neither in the nodes' rules.
+        """
         end, seen, state = time.monotonic() + timeout, None, dict[str, Any]()
         while True:
+            before = self._store.version
             self._manager.settle(max(0.0, end - time.monotonic()))
             mark = (
                 self._store.version,
@@ -64,7 +69,7 @@ class Readiness:
             )
             if mark != seen:
                 seen, state = mark, self.state()
-            yield state
+            yield {**state, "quiet": self._store.version == before}
             if time.monotonic() > end:
                 return
             time.sleep(LOOK_SECONDS)
