@@ -183,7 +183,7 @@ def log_ticks(axis: Any) -> None:
 
 def ticks(axis: Any, formatter: Any) -> None:
     """Label an axis with our own words for figures."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, NullLocator
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: formatter(value)))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())  # never seen here, and they take a third of the time of drawing
