@@ -113,9 +113,11 @@ def pod_names(documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def dealt_out(names: Iterable[str], nodes: int) -> Iterator[Pod]:
-    """Pods in turn to node1, node2, …, as the scheduler does with pods of one owner."""
+    """Pods in turn to the nodes in the order of their names (node10 before node2), as the scheduler does it with
+    pods of one owner."""
+    order = sorted(range(1, nodes + 1), key=str)
     for index, name in enumerate(names):
-        yield Pod(name, index % nodes + 1, index // nodes)
+        yield Pod(name, order[index % nodes], index // nodes)
 
 
 def pod_ranges(node: int) -> Iterator[Network]:
