@@ -26,16 +26,16 @@ class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         for line in self.rfile:
             try:
-                self._reply(self._answer(json.loads(line)))
+                self._reply(self._answer(line))
             except (BrokenPipeError, ConnectionResetError):
                 return
 
-    def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        verb = self.server.verbs.get(request["verb"])
+    def _answer(self, line: bytes) -> dict[str, Any]:
         try:
-            if verb is None:
-                raise UsageError(f"the daemon knows no verb {request['verb']!r}")
-            return {"result": verb(progress=self._progress, **request["arguments"])}
+            verb, arguments = _request(line)
+            if verb not in self.server.verbs:
+                raise UsageError(f"the daemon knows no verb {verb!r}")
+            return {"result": self.server.verbs[verb](progress=self._progress, **arguments)}
         except TestbedError as error:
             return {"error": error_to_json(error)}
 
@@ -45,6 +45,18 @@ class _Handler(socketserver.StreamRequestHandler):
     def _reply(self, reply: Mapping[str, Any]) -> None:
         self.wfile.write(json.dumps(reply).encode() + b"\n")
         self.wfile.flush()
+
+
+def _request(line: bytes) -> tuple[str, dict[str, Any]]:
+    """A request's verb and arguments. Raises UsageError."""
+    try:
+        request = json.loads(line)
+    except ValueError as error:
+        raise UsageError(f"a request must be JSON: {error}") from error
+    match request:
+        case {"verb": str(verb), "arguments": dict(arguments)}:
+            return verb, arguments
+    raise UsageError('a request must be {"verb": "...", "arguments": {...}}')
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

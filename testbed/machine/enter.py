@@ -45,8 +45,8 @@ def run_inside(process: Path, argv: Sequence[str], env: Mapping[str, str] | None
         raise CommandFailed(argv, 127, error.strerror or str(error)) from error
     for number in PASSED_ON:
         signal.signal(number, lambda number, _: program.send_signal(number))
-    for number in early:
-        program.send_signal(number)
+    for missed in early:
+        program.send_signal(missed)
     status = program.wait()
     return status if status >= 0 else 128 - status
 
