@@ -75,6 +75,11 @@ class LeanHost(_OnDemand, Host):  # type: ignore[misc]
 class LeanSwitch(_OnDemand, Switch):  # type: ignore[misc]
     """A Linux bridge in the sandbox's own namespace, made by `machine.links`."""
 
+    def __init__(self, name: str, **params: Any) -> None:
+        # As one in a namespace, or Mininet would start a shell to bring up the sandbox's `lo`.
+        super().__init__(name, **{**params, "inNamespace": True})
+        self.inNamespace = False
+
     def start(self, controllers: Sequence[Any]) -> None:
         """Nothing: the bridge forwards from the moment it is made."""
 
