@@ -1,0 +1,88 @@
+"""The command itself: what there is, how it is refused, and what an exit code means."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from testbed.cli import common
+from testbed.cli.main import commands, main
+from testbed.errors import UsageError
+
+ROOT = Path(__file__).parents[3]
+HEAVY = ("numpy", "scapy", "matplotlib", "mininet", "pyroute2", "scipy")
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"testbed {command}" in capsys.readouterr().out
+
+
+def test_the_list_has_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert [name for name in commands() if f"\n    {name} " not in shown] == []
+
+
+def test_what_a_user_needs_is_there() -> None:
+    needed = {
+        "apply",
+        "bench",
+        "delete",
+        "deploy",
+        "destroy",
+        "doctor",
+        "exec",
+        "get",
+        "inspect",
+        "report",
+        "wait",
+    }
+    assert needed <= set(commands())
+
+
+@pytest.mark.parametrize("words", [[], ["dance"], ["deploy", "--no-such-option"], ["get"], ["apply"]])
+def test_wrong_usage_is_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "usage: testbed" in capsys.readouterr().err
+
+
+def test_a_mistake_is_told_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["get", "--name", "no-such-instance", "pods"]) == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err.startswith("testbed: no lab instance 'no-such-instance' is running")) == (
+        "",
+        True,
+    )
+
+
+@pytest.mark.parametrize("command", ["get", "exec", "inspect", "destroy", "wait"])
+def test_quick_commands_load_nothing_heavy(command: str) -> None:
+    code = (
+        f"import sys; from testbed.cli import main\ntry: main.main(['{command}', '--help'])\n"
+        f"except SystemExit: pass\nprint('heavy:', [m for m in {HEAVY} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"), [("pod/web-1", ("pod", "web-1")), ("node1", ("", "node1")), ("po/a", ("po", "a"))]
+)
+def test_a_target_has_a_kind_and_a_name(word: str, parts: tuple[str, str]) -> None:
+    assert common.split_target(word) == parts
+
+
+@pytest.mark.parametrize("word", ["pod/", "/web", "/"])
+def test_half_a_target_is_refused(word: str) -> None:
+    with pytest.raises(UsageError, match="give KIND/NAME"):
+        common.split_target(word)
