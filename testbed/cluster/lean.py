@@ -8,8 +8,18 @@ use Mininet for is kept: names, `cmd`, `popen`, links, the CLI. The only importe
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
+
+if sys.version_info < (3, 12):
+    # Mininet compares two versions with distutils. setuptools puts its own copy, which takes 0.1 s to import,
+    # in front of Python's; without that, Python's own is found.
+    with suppress(ImportError):
+        import _distutils_hack  # type: ignore[import-untyped]
+
+        _distutils_hack.remove_shim()
 
 from mininet.link import Intf, Link
 from mininet.net import Mininet
