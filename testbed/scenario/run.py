@@ -21,6 +21,8 @@ from testbed.scenario.arm import BuiltArm
 from testbed.scenario.measure import Measurement, cells, order
 from testbed.scenario.spec import Spec
 
+FULL_SYNCS = 4  # per arm: enough for an interval, few enough for three minutes
+
 Told = Callable[[str, int, int], None]
 """Told of progress: the stage's name, steps done, steps in all."""
 
@@ -116,9 +118,18 @@ class Runner:
         for arm in arms.values():
             self._told(f"repeat {repeat + 1}, syncs", done, total)
             done += 1
-            if arm.syncs() and arm.arm.services > 1:
-                folder.add_sync(_sync(arm.arm.id, "delta", arm.change_endpoint(), repeat))
+            _time_syncs(arm, folder, repeat)
         self._told(f"repeat {repeat + 1}", done, total)
+
+
+def _time_syncs(arm: BuiltArm, folder: RunFolder, repeat: int) -> None:
+    """A changed endpoint in each repeat, and a full pass in the first ones (one was timed when the arm was built)."""
+    if arm.full_sync is None:
+        return
+    if repeat + 1 < FULL_SYNCS:
+        folder.add_sync(_sync(arm.arm.id, "full", arm.resync(), repeat + 1))
+    if arm.arm.services > 1:
+        folder.add_sync(_sync(arm.arm.id, "delta", arm.change_endpoint(), repeat))
 
 
 def _sync(arm: str, kind: str, sync: Mapping[str, Any], repeat: int) -> Sync:
