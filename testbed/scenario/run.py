@@ -123,7 +123,7 @@ class Runner:
 
 
 def _time_syncs(arm: BuiltArm, folder: RunFolder, repeat: int) -> None:
-    """A changed endpoint in each repeat, and a full pass in the first ones (one was timed when the arm was built)."""
+    """A changed endpoint in each repeat, and a full pass in the first ones; one was timed at the build."""
     if arm.full_sync is None:
         return
     if repeat + 1 < FULL_SYNCS:
