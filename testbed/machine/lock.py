@@ -11,12 +11,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from testbed.errors import KernelStateError
+
 
 @contextlib.contextmanager
 def held(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the lock; without `wait`, yields False at once if somebody else has it.
 
-    The folder of `path` is made if it is not there, and removed in the end if nothing is in it.
+    The folder of `path` is made if it is not there, and removed in the end if nothing is in it. Raises
+    KernelStateError where there cannot be a lock.
     """
     descriptor = _take(path, wait)
     try:
@@ -32,11 +35,9 @@ def held(path: Path, *, wait: bool = True) -> Iterator[bool]:
 def _take(path: Path, wait: bool) -> int | None:
     """Whoever waited may have got a file that its last holder has removed: then it has to ask again."""
     while True:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            continue  # the folder was removed between the two
+        descriptor = _open(path)
+        if descriptor is None:
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -45,6 +46,20 @@ def _take(path: Path, wait: bool) -> int | None:
         if _is_still_there(path, descriptor):
             return descriptor
         os.close(descriptor)
+
+
+def _open(path: Path) -> int | None:
+    """The lock's file; None if somebody has removed its folder just now. Raises KernelStateError."""
+    try:
+        with contextlib.suppress(FileExistsError):
+            path.parent.mkdir(mode=0o700)
+        return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError as error:
+        if not path.parent.parent.is_dir():
+            raise KernelStateError(f"lock {path}: {error.strerror}") from error
+        return None
+    except OSError as error:
+        raise KernelStateError(f"lock {path}: {error.strerror}") from error
 
 
 def _is_still_there(path: Path, descriptor: int) -> bool:

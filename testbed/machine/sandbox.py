@@ -131,9 +131,8 @@ def _claimed(folder: Path) -> Iterator[None]:
         if find(folder.name):
             hint = f"another --name, or: testbed destroy --name {folder.name}"
             raise UsageError(f"lab instance {folder.name!r} is running already; {hint}")
-        for other in folder.parent.iterdir():
-            if paths.NAME.fullmatch(other.name) and other != folder:
-                _sweep(other, wait=False)
+        for other in _names(folder.parent) - {folder.name}:
+            _sweep(folder.with_name(other), wait=False)
         _remove(folder)
         folder.mkdir(mode=0o700)
         try:
@@ -155,6 +154,12 @@ def _abandon(folder: Path) -> None:
 def _lock_of(folder: Path) -> Path:
     """Who holds it may decide what becomes of the folder: a start, or whoever tidies up."""
     return folder.with_name(f".{folder.name}.lock")
+
+
+def _names(root: Path) -> set[str]:
+    """The names of all instances that have left something, be it only the lock of a start that was killed."""
+    names = {path.name.removeprefix(".").removesuffix(".lock") for path in root.iterdir()}
+    return {name for name in names if paths.NAME.fullmatch(name)}
 
 
 def _sweep(folder: Path, *, wait: bool = True) -> None:

@@ -142,6 +142,14 @@ def test_what_a_killed_supervisor_leaves_goes_at_the_next_start_of_any_instance(
     assert starter.name not in starter.files()
 
 
+def test_a_lock_that_a_killed_start_left_goes_at_the_next_start(starter: Starter) -> None:
+    left = starter.person.root / f".{starter.name}-c.lock"
+    starter.start()
+    left.touch()
+    starter.start(f"{starter.name}-b")
+    assert not left.exists()
+
+
 def test_a_name_is_free_again_at_once(starter: Starter) -> None:
     for _ in range(3):
         started = starter.start()

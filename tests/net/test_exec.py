@@ -41,7 +41,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Command]:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("code", [0, 7, 255])
+@pytest.mark.parametrize("code", [0, 7])
 def test_the_exit_code_is_passed_on(lab: Command, place: str, code: int) -> None:
     assert lab.run("exec", *PLACES[place], "--", "sh", "-c", f"exit {code}").returncode == code
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import TestbedError
+from testbed.errors import KernelStateError, TestbedError
 from testbed.machine import lock
 
 ROOT = Path(__file__).parents[3]
@@ -50,6 +50,13 @@ def test_an_error_gives_it_back(tmp_path: Path) -> None:
     with pytest.raises(TestbedError), lock.held(path):
         raise TestbedError("on purpose")
     assert not path.exists()
+
+
+def test_where_there_cannot_be_a_lock_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "a.lock", tmp_path / "no" / "such" / "a.lock"):
+        with pytest.raises(KernelStateError, match=f"lock {path}: "), lock.held(path):
+            pass
 
 
 def test_of_many_one_has_it_at_a_time(tmp_path: Path) -> None:
