@@ -21,7 +21,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -132,7 +132,8 @@ def _claimed(folder: Path) -> Iterator[None]:
             hint = f"another --name, or: testbed destroy --name {folder.name}"
             raise UsageError(f"lab instance {folder.name!r} is running already; {hint}")
         for other in _names(folder.parent) - {folder.name}:
-            _sweep(folder.with_name(other), wait=False)
+            with suppress(KernelStateError):  # somebody else's business must not stop this start
+                _sweep(folder.with_name(other), wait=False)
         _remove(folder)
         folder.mkdir(mode=0o700)
         try:

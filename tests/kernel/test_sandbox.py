@@ -146,8 +146,18 @@ def test_a_lock_that_a_killed_start_left_goes_at_the_next_start(starter: Starter
     left = starter.person.root / f".{starter.name}-c.lock"
     starter.start()
     left.touch()
+    owner = left.parent.stat()
+    os.chown(left, owner.st_uid, owner.st_gid)
     starter.start(f"{starter.name}-b")
     assert not left.exists()
+
+
+def test_a_lock_of_somebody_else_stops_no_start(starter: Starter) -> None:
+    starter.start(f"{starter.name}-b")
+    foreign = starter.person.root / f".{starter.name}-c.lock"
+    foreign.touch(mode=0o000)
+    assert starter.start().daemon.alive()
+    foreign.unlink(missing_ok=True)
 
 
 def test_a_name_is_free_again_at_once(starter: Starter) -> None:
