@@ -1,4 +1,4 @@
-"""Wires as the kernel has them after they were laid, read back with ip(8). Needs root."""
+"""Wires laid over netlink, read back with ip(8)."""
 
 from __future__ import annotations
 
@@ -12,146 +12,161 @@ from typing import Any
 import pytest
 
 from testbed.errors import KernelStateError
-from testbed.machine import links, netns, rtnetlink
+from testbed.machine import netns, rtnetlink
 from testbed.machine.links import Port, Route, Wire
 from testbed.machine.netns import Netns
-from testbed.machine.rtnetlink import Rtnetlink
+from testbed.machine.rtnetlink import Device, Rtnetlink
+from tests.namespaces import fresh_namespace
 
-GATEWAY, GATEWAY_MAC = ip_address("169.254.1.1"), "ee:ee:ee:ee:ee:ee"
-POD, POD6, MAC = ip_interface("10.244.0.2/32"), ip_interface("fd00:10:244::2/128"), "0a:58:0a:f4:00:02"
+GATEWAY4, GATEWAY6 = ip_address("169.254.1.1"), ip_address("fe80::1")
+MAC, FAR_MAC = "0a:58:0a:f4:00:02", "ee:ee:ee:ee:ee:ee"
 INSIDE = Port(
-    5, "eth0", MAC, (POD, POD6),
-    (Route(ip_network("0.0.0.0/0"), via=GATEWAY, onlink=True),),
-    ((GATEWAY, GATEWAY_MAC),),
+    2, "eth0", MAC, (ip_interface("10.244.0.2/32"), ip_interface("fd00::2/128")),
+    (
+        Route(ip_network("0.0.0.0/0"), via=GATEWAY4, onlink=True),
+        Route(ip_network("::/0"), via=GATEWAY6, onlink=True),
+    ),
+    ((GATEWAY4, FAR_MAC), (GATEWAY6, FAR_MAC)),
 )  # fmt: skip
 OUTSIDE = Port(
-    77, "veth01", GATEWAY_MAC, (), (Route(POD.network), Route(POD6.network)), ((POD.ip, MAC), (POD6.ip, MAC))
-)
+    1000, "veth1", FAR_MAC, (), (Route(ip_network("10.244.0.2/32")), Route(ip_network("fd00::2/128"))),
+    ((ip_address("10.244.0.2"), MAC), (ip_address("fd00::2"), MAC)),
+)  # fmt: skip
 
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Netns]:
-    [made] = netns.create(["node"], tmp_path)
-    made.run(["ip", "link", "set", "lo", "up"])
-    yield made
-    netns.delete(made)
+    with fresh_namespace(tmp_path) as made:
+        yield made
 
 
-@pytest.fixture
-def pod(tmp_path: Path, node: Netns) -> Iterator[Netns]:
-    """A namespace with the wire to the node laid."""
-    [made] = lay(tmp_path, node, Wire(INSIDE, OUTSIDE))
-    yield made
-    netns.delete(made)
+def lay(node: Netns, wires: dict[str, Wire]) -> list[Netns]:
+    """New namespaces beside the node's, each on its wire."""
+    here = node.open()
 
-
-def lay(folder: Path, node: Netns, wire: Wire, name: str = "pod") -> list[Netns]:
-    """As a cluster's network does it: the inner end as the namespace is made, then the outer one."""
-    there = node.open()
-
-    def within(_: Netns) -> None:
+    def within(made: Netns) -> None:
         with Rtnetlink() as netlink:
-            netlink.send(wire.requests_inside(there))
+            netlink.send(wires[made.name].requests_inside(here))
 
     try:
-        made = netns.create([name], folder, within)
+        made = netns.create(wires, node.path.parent, within)
     finally:
-        os.close(there)
+        os.close(here)
     with node.call(Rtnetlink) as netlink:
-        netlink.send(wire.outside.requests())
+        netlink.send(request for wire in wires.values() for request in wire.outside.requests())
     return made
 
 
-def shown(where: Netns, *arguments: str) -> list[dict[str, Any]]:
-    """What ip(8) prints as JSON."""
-    found: list[dict[str, Any]] = json.loads(where.run(["ip", "-json", *arguments]).stdout or "[]")
+@pytest.fixture
+def pod(node: Netns) -> Iterator[Netns]:
+    (made,) = lay(node, {"pod": Wire(INSIDE, OUTSIDE)})
+    yield made
+    netns.delete(made)
+
+
+def ip(where: Netns, *words: str) -> list[dict[str, Any]]:
+    """What `ip -j` answers there."""
+    found: list[dict[str, Any]] = json.loads(where.run(["ip", "-j", *words]).stdout or "[]")
     return found
 
 
-def test_both_ends_are_up_under_their_names_and_numbers(pod: Netns, node: Netns) -> None:
-    [inside], [outside] = shown(pod, "link", "show", "eth0"), shown(node, "link", "show", "veth01")
-    assert (inside["ifindex"], inside["address"], inside["operstate"]) == (5, MAC, "UP")
-    assert (outside["ifindex"], outside["address"], outside["operstate"]) == (77, GATEWAY_MAC, "UP")
+def test_both_ends_are_up_where_they_belong(node: Netns, pod: Netns) -> None:
+    (inside,) = ip(pod, "link", "show", "eth0")
+    (outside,) = ip(node, "link", "show", "veth1")
+    assert (inside["ifindex"], inside["address"], inside["operstate"]) == (2, MAC, "UP")
+    assert (outside["ifindex"], outside["address"], outside["operstate"]) == (1000, FAR_MAC, "UP")
 
 
-def test_addresses_are_usable_at_once(pod: Netns) -> None:
-    """An IPv6 address that is still looked for elsewhere (DAD) would be tentative."""
-    [device] = shown(pod, "address", "show", "eth0")
-    found = {f"{a['local']}/{a['prefixlen']}": a.get("tentative", False) for a in device["addr_info"]}
-    assert found == {str(POD): False, str(POD6): False}
+def test_the_addresses_and_no_other_are_usable_at_once(pod: Netns) -> None:
+    (device,) = ip(pod, "address", "show", "eth0")
+    found = {(a["local"], a["prefixlen"]): a for a in device["addr_info"]}
+    assert set(found) == {("10.244.0.2", 32), ("fd00::2", 128)}
+    assert not any(a.get("tentative") for a in found.values())
 
 
-def test_routes(pod: Netns, node: Netns) -> None:
-    assert [(r["dst"], r["gateway"]) for r in shown(pod, "route")] == [("default", "169.254.1.1")]
-    assert [(r["dst"], r["dev"]) for r in shown(node, "route")] == [("10.244.0.2", "veth01")]
-    assert {r["dst"] for r in shown(node, "-6", "route", "show", "root", "fd00::/8")} == {"fd00:10:244::2"}
+@pytest.mark.parametrize(("family", "gateway"), [("-4", GATEWAY4), ("-6", GATEWAY6)])
+def test_the_way_out_is_a_gateway_that_nothing_else_leads_to(
+    pod: Netns, family: str, gateway: object
+) -> None:
+    (route,) = ip(pod, family, "route", "show", "default")
+    assert (route["gateway"], route["dev"]) == (str(gateway), "eth0")
 
 
-def test_neighbours_are_fixed(pod: Netns, node: Netns) -> None:
-    assert [(n["dst"], n["lladdr"], n["state"]) for n in shown(pod, "neigh")] == [
-        ("169.254.1.1", GATEWAY_MAC, ["PERMANENT"])
-    ]
-    assert {n["dst"]: n["state"] for n in shown(node, "neigh")} == {
-        "10.244.0.2": ["PERMANENT"],
-        "fd00:10:244::2": ["PERMANENT"],
-    }
+@pytest.mark.parametrize(("family", "to"), [("-4", "10.244.0.2"), ("-6", "fd00::2")])
+def test_the_way_in_is_by_the_other_end(node: Netns, pod: Netns, family: str, to: str) -> None:
+    (route,) = ip(node, family, "route", "get", to)
+    assert route["dev"] == "veth1"
 
 
-def test_a_packet_passes_both_ways(pod: Netns, node: Netns) -> None:
-    node.run(["ip", "address", "add", "192.168.0.1/32", "dev", "lo"])
-    assert pod.run(["ping", "-c", "1", "-W", "10", "192.168.0.1"]).status == 0
-    assert node.run(["ping", "-c", "1", "-W", "10", "10.244.0.2"]).status == 0
+@pytest.mark.parametrize("family", ["-4", "-6"])
+def test_neighbours_are_fixed_on_both_sides(node: Netns, pod: Netns, family: str) -> None:
+    told = [ip(where, family, "neigh", "show", "nud", "permanent") for where in (pod, node)]
+    assert [[n["lladdr"] for n in side] for side in told] == [[FAR_MAC], [MAC]]
 
 
-def test_a_bridge_joins_its_ports(node: Netns, tmp_path: Path) -> None:
+def test_a_packet_gets_through(pod: Netns, node: Netns) -> None:
     with node.call(Rtnetlink) as netlink:
-        netlink.send([rtnetlink.bridge(rtnetlink.Device("s1", 2, ""))])
-    made = []
-    for number in (1, 2):
-        inside = Port(2, "eth0", f"0a:58:00:00:00:0{number}", (ip_interface(f"192.168.0.{number}/24"),))
-        outside = Port(10 + number, f"s1-h{number}", f"0e:58:00:00:00:0{number}", bridge=2)
-        made += lay(tmp_path, node, Wire(inside, outside), f"h{number}")
-    assert {p["ifname"] for p in shown(node, "link", "show", "master", "s1")} == {"s1-h1", "s1-h2"}
-    assert made[0].run(["ping", "-c", "1", "-W", "10", "192.168.0.2"]).status == 0
-    for each in made:
-        netns.delete(each)
+        netlink.send([rtnetlink.up(1), rtnetlink.address(1, ip_interface("192.168.0.1/32"))])
+    with pytest.raises(ConnectionRefusedError), node.socket(2, 1) as caller:
+        caller.settimeout(10)
+        caller.connect(("10.244.0.2", 9))
 
 
-def test_deleted_both_ends_are_gone(pod: Netns, node: Netns) -> None:
+def test_a_port_of_a_bridge(node: Netns, tmp_path: Path) -> None:
     with node.call(Rtnetlink) as netlink:
-        netlink.send(rtnetlink.delete([77]))
-    assert [device["ifname"] for device in shown(node, "link")] == ["lo"]
-    assert [device["ifname"] for device in shown(pod, "link")] == ["lo"]
+        netlink.send([rtnetlink.bridge(Device("s1", 2, ""))])
+    (made,) = lay(node, {"host": Wire(INSIDE, Port(3, "s1-host", FAR_MAC, bridge=2))})
+    (outside,) = ip(node, "link", "show", "s1-host")
+    netns.delete(made)
+    assert outside["master"] == "s1"
 
 
-def test_what_the_kernel_refuses_is_named(pod: Netns, node: Netns) -> None:
-    with node.call(Rtnetlink) as netlink, pytest.raises(KernelStateError, match="10.244.0.9"):
-        netlink.send([rtnetlink.route(4711, Route(ip_network("10.244.0.9/32")))])
+def test_the_refused_request_is_named(node: Netns) -> None:
+    with node.call(Rtnetlink) as netlink:
+        with pytest.raises(KernelStateError, match=r"^address 10\.0\.0\.1/24: No such device$"):
+            netlink.send(
+                [rtnetlink.up(1), rtnetlink.address(99, ip_interface("10.0.0.1/24")), rtnetlink.up(1)]
+            )
 
 
-def test_after_a_refusal_the_socket_goes_on(node: Netns) -> None:
+def test_after_a_refused_request_the_socket_is_as_good_as_before(node: Netns) -> None:
     with node.call(Rtnetlink) as netlink:
         with pytest.raises(KernelStateError):
-            netlink.send([rtnetlink.up(4711)])
-        netlink.send([rtnetlink.bridge(rtnetlink.Device("s1", 2, ""))])
-    assert [device["ifname"] for device in shown(node, "link")] == ["lo", "s1"]
+            netlink.send([rtnetlink.up(99), rtnetlink.up(98)])
+        netlink.send([rtnetlink.up(1)])
+    (loopback,) = ip(node, "link", "show", "lo")
+    assert "UP" in loopback["flags"]
 
 
-def test_sysctls_are_the_namespaces_own(node: Netns) -> None:
-    before = Path("/proc/sys/net/ipv4/conf/default/rp_filter").read_text()
-    node.call(lambda: links.sysctl({"net/ipv4/conf/default/rp_filter": "2"}))
-    assert node.run(["sysctl", "-n", "net.ipv4.conf.default.rp_filter"]).stdout == "2\n"
-    assert Path("/proc/sys/net/ipv4/conf/default/rp_filter").read_text() == before
+def test_more_requests_than_fit_into_one_message(node: Netns) -> None:
+    first = int(ip_address("10.0.0.0"))
+    wanted = [Route(ip_network((first + n, 32))) for n in range(3001)]
+    with node.call(Rtnetlink) as netlink:
+        netlink.send([rtnetlink.up(1), *(rtnetlink.route(1, route) for route in wanted)])
+    assert len(ip(node, "-4", "route")) == 3001
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"), [("net/ipv4/no_such", "No such file"), ("net/ipv4/ip_forward", "Invalid argument")]
-)
-def test_a_sysctl_that_cannot_be_written_is_named(node: Netns, name: str, reason: str) -> None:
-    with pytest.raises(KernelStateError, match=f"sysctl {name}=x: {reason}"):
-        node.call(lambda: links.sysctl({name: "x"}))
+def test_nothing_to_send_is_nothing_to_wait_for(node: Netns) -> None:
+    with node.call(Rtnetlink) as netlink:
+        netlink.send([])
 
 
-@pytest.mark.parametrize(("name", "there"), [("net/ipv4/ip_forward", True), ("net/ipv4/no_such", False)])
-def test_a_sysctl_can_be_asked_for(node: Netns, name: str, there: bool) -> None:
-    assert node.call(lambda: links.has_sysctl(name)) is there
+def test_devices_go_together_with_their_other_ends_and_others_stay(node: Netns) -> None:
+    wires = {f"pod{n}": Wire(INSIDE, Port(1000 + n, f"veth{n}", FAR_MAC)) for n in range(3)}
+    pods = lay(node, wires)
+    with node.call(Rtnetlink) as netlink:
+        netlink.send(rtnetlink.delete([1000, 1002]))
+    left = [device["ifname"] for device in ip(node, "link")]
+    inside = [[device["ifname"] for device in ip(pod, "link")] for pod in pods]
+    for pod in pods:
+        netns.delete(pod)
+    assert left == ["lo", "veth1"]
+    assert inside == [["lo"], ["lo", "eth0"], ["lo"]]
+
+
+def test_a_taken_name_is_an_error_and_nothing_is_left_of_the_second(node: Netns, pod: Netns) -> None:
+    with pytest.raises(KernelStateError, match="new device eth0: File exists"):
+        lay(node, {"other": Wire(INSIDE, OUTSIDE)})
+    other = Netns("other", node.path.parent)
+    assert [device["ifname"] for device in ip(other, "link")] == ["lo"]
+    netns.delete(other)

@@ -1,218 +1,150 @@
-"""An agent: what it plans it hands over, once for each change, again after a failure. The datapath is a fake."""
+"""When an agent writes: at once after a quiet time, else when its period is over; always all that has changed."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
-from ipaddress import ip_address, ip_network
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from testbed.cluster.agent import Agent, datapath_options, facts, settings
-from testbed.datapaths.fake import FakeDatapath
+from testbed.cluster.agent import Agent
+from testbed.datapaths.contract import Applied, Machine, Missing, Node, Observed
+from testbed.errors import CommandFailed
 from testbed.kube.controllers import create_nodes
-from testbed.kube.objects import ClusterConfig, KubeProxy, default_cluster
+from testbed.kube.objects import default_cluster
 from testbed.kube.store import Store
-from testbed.machine.netns import Netns
-from testbed.proxier.plan import Family
-from tests.unit.proxier import objects
+from testbed.proxier.plan import NodePlan, PlanDelta
 from tests.waiting import until
 
-CLUSTER = dataclasses.replace(default_cluster(), kube_proxy=KubeProxy(min_sync_period=0.0))
-NODE = Netns("node1")
+LONG = 3600.0  # a period whose end no test sees
 
 
-@pytest.fixture
-def store() -> Store:
-    made = Store()
-    create_nodes(made, CLUSTER)
-    return made
+class Notes:
+    """A datapath that writes down what it is asked for, and refuses the first `refusals` times."""
+
+    name = "notes"
+    features: frozenset[str] = frozenset()
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.applied: list[tuple[bool, list[str]]] = []  # full?, names of the Services in the plan
+        self._refusals = refusals
+
+    def missing(self, machine: Machine) -> tuple[Missing, ...]:
+        return ()
+
+    def render(self, plan: NodePlan) -> str:
+        return ""
+
+    def apply(self, node: Node, plan: NodePlan, delta: PlanDelta | None) -> Applied:
+        if self._refusals:
+            self._refusals -= 1
+            raise CommandFailed(["notes"], 1, "not today")
+        self.applied.append((delta is None, sorted({key.name for key in plan.services})))
+        return Applied(delta is None, 0.0, 0.0, 0, 0)
+
+    def observe(self, node: Node) -> Observed:
+        return Observed((), {})
+
+    def show(self, node: Node) -> str:
+        return ""
+
+    def remove(self, node: Node) -> None:
+        return
 
 
-@pytest.fixture
-def datapath() -> FakeDatapath:
-    return FakeDatapath()
+def service(name: str, number: int) -> dict[str, Any]:
+    ip = f"10.96.0.{number}"
+    ports = [{"port": 80, "protocol": "TCP"}]
+    spec = {"type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "ports": ports}
+    return {"kind": "Service", "metadata": {"namespace": "default", "name": name}, "spec": spec}
 
 
-Start = Callable[[], Agent]
-
-
-@pytest.fixture
-def start(store: Store, datapath: FakeDatapath) -> Iterator[Start]:
-    agents: list[Agent] = []
-
-    def started() -> Agent:
-        [node] = [n for n in store.list("Node") if n["metadata"]["name"] == NODE.name]
-        agents.append(Agent(store, node, CLUSTER, datapath))
-        agents[-1].start()
-        return agents[-1]
-
-    yield started
-    datapath.gate.set()
-    for agent in agents:
+@contextlib.contextmanager
+def running(datapath: Notes, period: float, store: Store) -> Iterator[Agent]:
+    """An agent of the only node, whose minSyncPeriod is `period` seconds."""
+    default = default_cluster()
+    proxy = dataclasses.replace(default.kube_proxy, min_sync_period=period)
+    cluster = dataclasses.replace(default, nodes=default.nodes[:1], kube_proxy=proxy)
+    create_nodes(store, cluster)
+    agent = Agent(store, store.list("Node")[0], cluster, datapath)
+    agent.start()
+    try:
+        yield agent
+    finally:
         agent.stop()
 
 
-def add(store: Store, *names: str) -> int:
-    """Services without endpoints; the store's version then."""
-    with store.transaction():
-        for number, name in enumerate(names):
-            store.create(objects.service(name, clusterIP=f"10.96.0.{10 + number}"))
-    return store.version
+def obeyed(agent: Agent, store: Store) -> None:
+    until(lambda: agent.synced_version == store.version, "the agent to obey")
 
 
-def obeys(agent: Agent, version: int) -> bool:
-    return agent.synced_version >= version
+def test_the_first_round_is_a_full_one_of_all_that_is_there() -> None:
+    store, notes = Store(), Notes()
+    store.create(service("web", 10))
+    with running(notes, LONG, store) as agent:
+        obeyed(agent, store)
+    assert notes.applied == [(True, ["web"])]
 
 
-def held(datapath: FakeDatapath) -> set[str]:
-    """The Services that the node's kernel would hold."""
-    return {frontend.key.partition(":")[0] for frontend in datapath.observe(NODE).frontends}
+def test_without_a_period_each_change_is_written_at_once() -> None:
+    store, notes = Store(), Notes()
+    with running(notes, 0.0, store) as agent:
+        obeyed(agent, store)
+        for number, name in enumerate("abc", 10):
+            store.create(service(name, number))
+            obeyed(agent, store)
+    assert notes.applied == [(True, []), (False, ["a"]), (False, ["a", "b"]), (False, ["a", "b", "c"])]
 
 
-def test_the_first_round_is_a_full_pass(store: Store, datapath: FakeDatapath, start: Start) -> None:
-    version = add(store, "a", "b")
-    agent = start()
-    until(lambda: obeys(agent, version), "the first round")
-    assert [call.delta for call in datapath.calls] == [None]
-    assert held(datapath) == {"default/a", "default/b"}
+def test_changes_within_the_period_are_one_round_at_its_end() -> None:
+    store, notes = Store(), Notes()
+    with running(notes, 0.3, store) as agent:
+        obeyed(agent, store)
+        for number, name in enumerate("abc", 10):
+            store.create(service(name, number))
+        obeyed(agent, store)
+    assert notes.applied == [(True, []), (False, ["a", "b", "c"])]
 
 
-def test_a_change_is_a_delta_of_its_service(store: Store, datapath: FakeDatapath, start: Start) -> None:
-    version = add(store, "a", "b")
-    agent = start()
-    until(lambda: obeys(agent, version), "the first round")
-    store.delete("Service", "default", "a")
-    until(lambda: obeys(agent, store.version), "the second round")
-    delta = datapath.calls[-1].delta
-    assert delta is not None
-    assert {key.name for key in delta.removed} == {"a"}
-    assert not delta.changed
-    assert held(datapath) == {"default/b"}
+def test_an_agent_that_waits_does_not_say_that_it_obeys() -> None:
+    store, notes = Store(), Notes()
+    with running(notes, LONG, store) as agent:
+        obeyed(agent, store)
+        before = store.version
+        store.create(service("web", 10))
+        assert agent.synced_version == before
+    assert notes.applied == [(True, [])]
 
 
-def test_a_transaction_is_one_round(store: Store, datapath: FakeDatapath, start: Start) -> None:
-    agent = start()
-    until(lambda: datapath.calls, "the first round")
-    version = add(store, *(f"s{number}" for number in range(20)))
-    until(lambda: obeys(agent, version), "the second round")
-    assert len(datapath.calls) == 2
-    assert agent.syncs[-1].changed == 20
+def test_a_full_pass_that_somebody_asks_for_does_not_wait() -> None:
+    store, notes = Store(), Notes()
+    with running(notes, LONG, store) as agent:
+        obeyed(agent, store)
+        store.create(service("web", 10))
+        agent.resync_and_wait()
+        obeyed(agent, store)
+    assert notes.applied == [(True, []), (True, ["web"])]
 
 
-def test_what_comes_during_a_round_waits_for_the_next(
-    store: Store, datapath: FakeDatapath, start: Start
-) -> None:
-    agent = start()
-    until(lambda: datapath.calls, "the first round")
-    datapath.gate.clear()
-    add(store, "a")
-    store.create(objects.service("b", clusterIP="10.96.0.20"))
-    version = store.version
-    assert not obeys(agent, version)
-    datapath.gate.set()
-    until(lambda: obeys(agent, version), "the rounds")
-    assert held(datapath) == {"default/a", "default/b"}
+def test_a_deleted_service_is_waited_for() -> None:
+    store, notes = Store(), Notes()
+    store.create(service("web", 10))
+    with running(notes, 0.0, store) as agent:
+        obeyed(agent, store)
+        store.delete("Service", "default", "web")
+        assert store.latest(["Service"]) == store.version
+        obeyed(agent, store)
+    assert notes.applied == [(True, ["web"]), (False, [])]
 
 
-def test_what_concerns_no_service_reaches_no_kernel(
-    store: Store, datapath: FakeDatapath, start: Start
-) -> None:
-    agent = start()
-    until(lambda: datapath.calls, "the first round")
-    store.mutate("Node", "", "node2", lambda node: {**node, "status": {**node["status"], "phase": "x"}})
-    until(lambda: obeys(agent, store.version), "the change to be seen")
-    assert len(datapath.calls) == 1
-
-
-def test_a_failure_is_told_and_mended_by_a_full_pass(
-    store: Store, datapath: FakeDatapath, start: Start
-) -> None:
-    agent = start()
-    until(lambda: datapath.calls, "the first round")
-    datapath.refuses = "no such chain"
-    version = add(store, "a")
-    until(lambda: agent.failure, "the failure")
-    assert "no such chain" in agent.describe()["failure"]
-    assert not obeys(agent, version)
-    assert held(datapath) == set()
-    datapath.refuses = ""
-    until(lambda: obeys(agent, version), "the repair")
-    assert agent.failure == ""
-    assert datapath.calls[-1].delta is None
-    assert held(datapath) == {"default/a"}
-
-
-def test_a_resync_is_a_full_pass_of_the_same_plan(store: Store, datapath: FakeDatapath, start: Start) -> None:
-    version = add(store, "a")
-    agent = start()
-    until(lambda: obeys(agent, version), "the first round")
-    agent.resync_and_wait()
-    assert [call.delta for call in datapath.calls] == [None, None]
-    assert datapath.calls[0].plan == datapath.calls[1].plan
-    assert [sync.full for sync in agent.syncs] == [True, True]
-
-
-def test_rounds_are_counted_and_measured(store: Store, datapath: FakeDatapath, start: Start) -> None:
-    agent = start()
-    until(lambda: datapath.calls, "the first round")
-    version = add(store, "a", "b", "c")
-    until(lambda: obeys(agent, version), "the second round")
-    last = agent.describe()["lastSync"]
-    assert (last["number"], last["services"], last["changed"], last["full"]) == (2, 3, 3, False)
-    assert last["plan_seconds"] > 0
-
-
-def test_stopped_it_does_nothing_more(store: Store, datapath: FakeDatapath, start: Start) -> None:
-    agent = start()
-    until(lambda: datapath.calls, "the first round")
-    agent.stop()
-    add(store, "a")
-    assert held(datapath) == set()
-    assert len(datapath.calls) == 1
-
-
-def test_facts_are_the_nodes_addresses_and_the_clusters_pod_ranges(store: Store) -> None:
-    node = store.list("Node")[1]
-    found = facts(node, CLUSTER)
-    assert found.node == "node2"
-    assert found.addresses == (ip_address("192.168.0.2"), ip_address("fd00:10:192::2"))
-    assert found.pod_ranges == (ip_network("10.244.0.0/16"), ip_network("fd00:10:244::/56"))
-
-
-def with_proxy(**fields: Any) -> ClusterConfig:
-    return dataclasses.replace(CLUSTER, kube_proxy=KubeProxy(**fields))
-
-
-@pytest.mark.parametrize(
-    ("given", "ranges"),
-    [
-        ((), ()),
-        (("192.168.0.0/24",), (ip_network("192.168.0.0/24"),)),
-        (("primary",), (ip_network("192.168.0.1/32"), ip_network("fd00:10:192::1/128"))),
-    ],
-)
-def test_node_port_addresses(store: Store, given: tuple[str, ...], ranges: tuple[object, ...]) -> None:
-    cluster = with_proxy(node_port_addresses=given)
-    assert settings(cluster, facts(store.list("Node")[0], cluster)).node_port_ranges == ranges
-
-
-@pytest.mark.parametrize(
-    ("subnets", "families"),
-    [
-        (("10.96.0.0/16",), (Family.IPV4,)),
-        (("fd00:10:96::/112", "10.96.0.0/16"), (Family.IPV4, Family.IPV6)),
-    ],
-)
-def test_families_are_those_of_the_service_ranges(
-    store: Store, subnets: tuple[str, ...], families: tuple[Family, ...]
-) -> None:
-    networking = dataclasses.replace(CLUSTER.networking, service_subnets=tuple(map(ip_network, subnets)))
-    cluster = dataclasses.replace(CLUSTER, networking=networking)
-    assert settings(cluster, facts(store.list("Node")[0], cluster)).families == families
-
-
-def test_the_datapaths_own_options_are_what_kube_proxy_does_not_name() -> None:
-    proxy = KubeProxy(options={"variant": "legacy", "masqueradeAll": True, "minSyncPeriod": "1s"})
-    assert datapath_options(proxy) == {"variant": "legacy"}
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_a_refused_round_is_tried_again_as_a_full_one(refusals: int) -> None:
+    store, notes = Store(), Notes(refusals)
+    store.create(service("web", 10))
+    with running(notes, 0.0, store) as agent:
+        until(lambda: "not today" in agent.failure, "the failure to be told")
+        obeyed(agent, store)
+        assert agent.failure == ""
+    assert notes.applied == [(True, ["web"])]
