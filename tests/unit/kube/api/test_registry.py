@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from testbed.errors import ManifestErrors, NotFound, UsageError
 from testbed.kube.api import Applied, Registry
 from testbed.kube.objects import Manifest
-from testbed.kube.store import Store
 from tests.unit.kube.api.builders import (
     cluster,
     deployment,
@@ -241,16 +239,3 @@ def test_first_namespaces_cannot_be_deleted(name: str) -> None:
     _, registry = started()
     with pytest.raises(UsageError, match="may not be deleted"):
         registry.delete("Namespace", "", name)
-
-
-def test_ten_thousand_services_with_their_slices_in_three_seconds() -> None:
-    registry = Registry(Store(), cluster())
-    services = [service(f"s{n}", ipFamilyPolicy="PreferDualStack", selector={}) for n in range(10_000)]
-    slices = [
-        manifest("EndpointSlice", f"s{n}", metadata={"labels": {"kubernetes.io/service-name": f"s{n}"}},
-                 addressType="IPv4", endpoints=[{"addresses": ["10.244.0.2"]}], ports=[{"port": 80}])
-        for n in range(10_000)
-    ]  # fmt: skip
-    start = time.process_time()
-    registry.apply(services + slices)
-    assert time.process_time() - start < 3
