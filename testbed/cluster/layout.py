@@ -5,6 +5,7 @@ Knows Node objects and the Cluster document. Knows nothing of the kernel.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ ROUTER_HOST = 254  # the host part of the router's address in the node network
 POD_GATEWAYS: tuple[Address, ...] = (IPv4Address("169.254.1.1"), IPv6Address("fe80::ecee:eeff:feee:eeee"))
 HOST_SIDE_MAC = "ee:ee:ee:ee:ee:ee"
 FIRST_CLIENT = 10  # client1 is 203.0.113.11
+LONGEST_NAME = 255  # of a file (NAME_MAX); namespaces and logs are files
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,15 @@ class Place:
 
 
 def pod_namespace(namespace: str, name: str) -> str:
-    """The network namespace of a pod; no Kubernetes name has `_`, so it is unique."""
-    return f"{namespace}_{name}"
+    """The network namespace of a pod; no Kubernetes name has `_`, so it is unique.
+
+    A name may have 253 characters and its namespace 63 more; what is too long for a file ends in `_` and a hash.
+    """
+    whole = f"{namespace}_{name}"
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:16]
+    return f"{whole[: LONGEST_NAME - len(digest) - 1]}_{digest}"
 
 
 def mac_of(address: Address) -> str:

@@ -90,7 +90,7 @@ class Netns:
 def create(
     names: Iterable[str], folder: Path = FOLDER, within: Callable[[Netns], None] | None = None
 ) -> list[Netns]:
-    """Make namespaces under these names. Raises KernelStateError if a name is taken.
+    """Make namespaces under these names. Raises KernelStateError if a name is taken or cannot be one.
 
     `within` is called with the thread inside each one as it is made, which spares entering it once more.
     """
@@ -113,6 +113,8 @@ def _create(netns: Netns) -> Netns:
         os.close(os.open(netns.path, os.O_CREAT | os.O_EXCL | os.O_RDONLY | os.O_CLOEXEC))
     except FileExistsError as error:
         raise KernelStateError(f"network namespace {netns.name} exists already") from error
+    except OSError as error:
+        raise KernelStateError(f"network namespace {netns.name}: {error.strerror}") from error
     try:
         libc.unshare(libc.CLONE_NEWNET)
         libc.mount("/proc/thread-self/ns/net", str(netns.path), "", libc.MS_BIND)
@@ -123,6 +125,12 @@ def _create(netns: Netns) -> Netns:
 
 
 def delete(netns: Netns) -> None:
-    """Unbind the name; the kernel removes the namespace when nothing uses it any more."""
+    """Unbind the name; the kernel removes the namespace when nothing uses it any more.
+
+    Raises KernelStateError if it is not there.
+    """
     libc.unmount(str(netns.path))
-    netns.path.unlink()
+    try:
+        netns.path.unlink()
+    except OSError as error:
+        raise KernelStateError(f"network namespace {netns.name}: {error.strerror}") from error

@@ -64,6 +64,18 @@ def test_a_name_is_given_once(spaces: list[Netns]) -> None:
     assert here() == before
 
 
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    before = here()
+    with pytest.raises(KernelStateError, match="File name too long"):
+        netns.create(["a" * 256], tmp_path)
+    assert here() == before
+
+
+def test_what_is_not_there_cannot_be_deleted(tmp_path: Path) -> None:
+    with pytest.raises(KernelStateError, match="No such file"):
+        netns.delete(Netns("nobody", tmp_path))
+
+
 def test_a_program_runs_inside(spaces: list[Netns]) -> None:
     assert spaces[0].run(["ip", "-o", "link"]).stdout.count("\n") == 1
 

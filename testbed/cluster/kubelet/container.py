@@ -38,6 +38,7 @@ from testbed.cluster.kubelet.podspec import (
 from testbed.cluster.kubelet.probe import ProbeKind, Verdict, action_of, probes_of
 from testbed.cluster.kubelet.served import Exited, Opened, ServedContainer
 from testbed.cluster.kubelet.status import ContainerReport, Running, State, Terminated, Waiting, stamp
+from testbed.cluster.layout import pod_namespace
 from testbed.cluster.podserver.spec import Identity, PodSpec, PortError
 from testbed.errors import TestbedError, UsageError
 from testbed.kube.store.store import Object
@@ -346,8 +347,7 @@ class Container:
         return stamp(self._host.now())
 
     def _log_path(self) -> Path:
-        namespace, name = self._facts.key
-        return self._host.log_folder / f"{namespace}_{name}" / f"{self.name}.log"
+        return self._host.log_folder / pod_namespace(*self._facts.key) / f"{self.name}.log"
 
     def _write_log(self, lines: Iterable[str]) -> None:
         path = self._log_path()

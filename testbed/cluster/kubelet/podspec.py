@@ -16,6 +16,7 @@ from testbed.errors import UsageError
 
 REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
 LABEL_PATH = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
+LONGEST_HOSTNAME = 63  # characters
 DEFAULT_GRACE = 30.0  # core/v1 terminationGracePeriodSeconds
 
 Json = Mapping[str, Any]
@@ -101,8 +102,12 @@ def _field(name: str, path: str, pod: Json, addresses: Addresses) -> str:
 
 
 def hostname(pod: Json) -> str:
-    """The pod's host name."""
-    return str(pod["spec"].get("hostname") or pod["metadata"]["name"])
+    """The pod's host name: spec.hostname, else its name, cut to what a host name may have.
+
+    As kubelet's GetHostname and truncatePodHostnameIfNeeded do it (pkg/kubelet/kubelet_pods.go).
+    """
+    name = str(pod["spec"].get("hostname") or pod["metadata"]["name"])
+    return name if len(name) <= LONGEST_HOSTNAME else name[:LONGEST_HOSTNAME].rstrip("-.")
 
 
 def ports_of(container: Json) -> Iterator[Port]:

@@ -36,6 +36,19 @@ def test_a_pods_device_name_fits(namespace: str, name: str) -> None:
     assert len(layout.host_device(layout.pod_namespace(namespace, name))) <= 15
 
 
+@pytest.mark.parametrize(
+    ("namespace", "name"), [("default", "web-1"), ("default", "a" * 247), ("n" * 63, "a" * 253)]
+)
+def test_a_pods_namespace_is_a_files_name(namespace: str, name: str) -> None:
+    made = layout.pod_namespace(namespace, name)
+    assert len(made) <= 255
+    assert made == f"{namespace}_{name}" or len(f"{namespace}_{name}") > 255
+
+
+def test_two_long_names_have_two_namespaces() -> None:
+    assert len({layout.pod_namespace("default", "a" * 252 + end) for end in "bc"}) == 2
+
+
 @given(st.ip_addresses(v=4))
 def test_a_mac_is_unicast_local_and_tells_the_address(address: object) -> None:
     mac = bytes.fromhex(layout.mac_of(ip_address(str(address))).replace(":", ""))

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from testbed.cluster.kubelet.backoff import Backoff
-from testbed.cluster.kubelet.podspec import Addresses, command_of, environment, expand, grace_of, ports_of
+from testbed.cluster.kubelet.podspec import (
+    Addresses,
+    command_of,
+    environment,
+    expand,
+    grace_of,
+    hostname,
+    ports_of,
+)
 from testbed.cluster.kubelet.probe import (
     Exec,
     HttpGet,
@@ -97,6 +105,20 @@ def test_command_is_expanded_with_its_environment() -> None:
 @pytest.mark.parametrize("container", [{}, {"command": []}, {"args": ["--port=80"]}])
 def test_a_container_without_command_is_served(container: dict[str, Any]) -> None:
     assert command_of(POD, container, HERE) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "told"),
+    [
+        ("web-1", {}, "web-1"),
+        ("web-1", {"hostname": "shop"}, "shop"),
+        ("a" * 63, {}, "a" * 63),
+        ("a" * 253, {}, "a" * 63),
+        ("a" * 60 + "-.-b", {}, "a" * 60),
+    ],
+)
+def test_a_host_name_is_cut_as_kubelet_does_it(name: str, spec: dict[str, Any], told: str) -> None:
+    assert hostname({"metadata": {"name": name}, "spec": spec}) == told
 
 
 def test_ports_have_kubernetes_defaults() -> None:

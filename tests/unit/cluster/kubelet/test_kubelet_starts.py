@@ -81,6 +81,14 @@ def test_a_pod_without_any_port_keeps_its_port_errors_to_its_log(lab: Lab, tmp_p
     assert (tmp_path / "default_web" / "app.log").read_text() == "cannot listen on 90/SCTP: not here\n"
 
 
+def test_the_longest_names_have_a_log(lab: Lab, tmp_path: Path) -> None:
+    name = "a" * 253
+    two = {"name": "app", "ports": [{"containerPort": 80}, {"containerPort": 90}]}
+    lab.fake.serving.refused[f"default/{name}/app"] = (PortError("", 80, "TCP", "taken"),)
+    lab.run(pod(name, two))
+    assert [path.read_text() for path in tmp_path.glob("*/app.log")] == ["cannot listen on 80/TCP: taken\n"]
+
+
 def test_a_container_that_gets_none_of_its_ports_crashes(lab: Lab) -> None:
     lab.fake.serving.refused["default/web/app"] = (PortError("default/web/app", 80, "TCP", "taken"),)
     lab.run(pod())
