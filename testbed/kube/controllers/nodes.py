@@ -6,12 +6,15 @@ Knows addresses of nodes and their part of the pod range. Knows no link and no n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_network
 from typing import Any
 
 from testbed.errors import UsageError
 from testbed.kube.objects import ClusterConfig, NodeConfig
 from testbed.kube.objects.addresses import NODE_POD_PREFIX, NODE_SUBNETS, IPNetwork
 from testbed.kube.store import Store
+
+NOT_GIVEN = 3  # addresses of a pod range that no pod gets (cluster.network.PodAddresses)
 
 
 def create_nodes(store: Store, cluster: ClusterConfig) -> None:
@@ -42,6 +45,11 @@ def _pod_ranges(ranges: Sequence[IPNetwork], index: int) -> list[str]:
     return parts
 
 
+def _room(pod_ranges: Sequence[str]) -> str:
+    """How many pods have an address: 253 in a /24, whose network, first and broadcast addresses are not given."""
+    return str(min(ip_network(cidr).num_addresses for cidr in pod_ranges) - NOT_GIVEN)
+
+
 def _node(config: NodeConfig, addresses: list[str], pod_ranges: list[str], now: str) -> dict[str, Any]:
     labels = {"kubernetes.io/hostname": config.name, "kubernetes.io/os": "linux"}
     if config.role != "worker":
@@ -56,8 +64,8 @@ def _node(config: NodeConfig, addresses: list[str], pod_ranges: list[str], now: 
     internal = [{"type": "InternalIP", "address": address} for address in addresses]
     status = {
         "addresses": [*internal, {"type": "Hostname", "address": config.name}],
-        "capacity": {"pods": "110"},
-        "allocatable": {"pods": "110"},
+        "capacity": {"pods": _room(pod_ranges)},
+        "allocatable": {"pods": _room(pod_ranges)},
         "conditions": [ready],
     }
     return {

@@ -111,6 +111,49 @@ def test_cluster_without_nodes_says_so() -> None:
     assert condition["message"] == "no nodes available to schedule pods"
 
 
+def small(*names: str, pods: int) -> Playground:
+    """Three nodes, of which these alone take pods, and not many."""
+    play = Playground()
+    for name in play.names("Node"):
+        spec = {} if name in names else {"unschedulable": True}
+        play.store.mutate("Node", "", name, lambda old, spec=spec: {**old, "spec": {**old["spec"], **spec}})
+        room = {"allocatable": {"pods": str(pods)}}
+        play.store.mutate("Node", "", name, lambda old, room=room: {**old, "status": old["status"] | room})
+    play.settle()
+    return play
+
+
+def test_a_full_node_gets_no_more() -> None:
+    play = small("node1", "node2", pods=2)
+    play.apply(*(pod(name) for name in "abcde"))
+    assert [play.node_of(name) for name in "abcde"] == ["node1", "node2", "node1", "node2", None]
+    (condition,) = play.get("Pod", "e")["status"]["conditions"]
+    wanted = "0/3 nodes are available: 1 node(s) were unschedulable, 2 Too many pods."
+    assert condition["message"] == wanted
+
+
+def test_pods_bound_by_hand_take_room() -> None:
+    play = small("node1", pods=1)
+    play.apply(pod("a", nodeName="node1"), pod("b"))
+    assert play.node_of("b") is None
+
+
+def test_room_is_given_when_a_pod_has_gone_and_not_before() -> None:
+    play = small("node1", pods=1)
+    play.apply(pod("a"), pod("b"))
+    play.delete("Pod", "a")
+    assert play.node_of("b") is None
+    play.gone("a")
+    assert play.node_of("b") == "node1"
+
+
+def test_a_pod_that_ended_gives_its_room() -> None:
+    play = small("node1", pods=1)
+    play.apply(pod("a"), pod("b"))
+    play.report("a", phase="Succeeded")
+    assert play.node_of("b") == "node1"
+
+
 def test_pod_is_placed_when_a_node_comes_to_fit() -> None:
     play = Playground()
     play.apply(pod("a", nodeSelector={"disk": "ssd"}))
