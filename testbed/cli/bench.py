@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import shlex
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +33,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.repeats is not None and arguments.repeats < 1:
         raise UsageError("bench: --repeats must be at least 1")
     # Here, since numpy and the rest cost a fifth of a second that `bench --help` should not pay.
-    from testbed.bench.report.page import report
-    from testbed.bench.report.text import summary_text
-    from testbed.bench.results.files import load_run
     from testbed.scenario.run import Options, Runner
     from testbed.scenario.spec import read
 
@@ -43,17 +43,48 @@ def run(arguments: argparse.Namespace) -> int:
         out.absolute(), ("testbed", *sys.argv[1:]), arguments.repeats or spec.repeats,
         arguments.time or spec.seconds, arguments.seed,
     )  # fmt: skip
-    status = 0
-    with _Bar() as bar:
+    bar = _Bar()
+    runner = Runner(spec, options, bar)
+    with _stopped_once():
         try:
-            Runner(spec, options, bar).run()
-        except KeyboardInterrupt:
-            print("interrupted: what was measured is kept, the report is marked partial", file=sys.stderr)
-            status = 130
-    page = report(options.out)
-    print(summary_text(load_run(options.out)))
-    print(f"\nreport: {page}\nagain:  testbed report {shlex.quote(str(out))}")
-    return status
+            with bar:
+                runner.run()
+        finally:
+            _report(out)
+    return 0
+
+
+@contextlib.contextmanager
+def _stopped_once() -> Iterator[None]:
+    """SIGTERM ends the run as Ctrl-C does; what comes after the first is ignored, so that the run ends whole."""
+    stops = (signal.SIGINT, signal.SIGTERM)
+
+    def stop(_number: int, _frame: object) -> None:
+        for each in stops:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, stop) for each in stops}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _report(out: Path) -> None:
+    """The report of what was measured, whatever ended the run."""
+    from testbed.bench.report.page import report
+    from testbed.bench.report.text import summary_text
+    from testbed.bench.results.files import load_run
+
+    measured = load_run(out)
+    if measured.blocks:
+        page = report(out)
+        print(summary_text(measured))
+        print(f"\nreport: {page.absolute()}\nagain:  testbed report {shlex.quote(str(out))}")
+    else:
+        print("nothing was measured, so there is no report", file=sys.stderr)
 
 
 class _Bar:

@@ -42,17 +42,15 @@ class BuiltArm:
         self.instance = sandbox.start(name, partial(daemon.run, name, cluster))
         with contextlib.ExitStack() as undo:
             undo.callback(sandbox.destroy, self.instance)
-            self.client = Client(self.instance.socket)
+            self.client = undo.enter_context(contextlib.closing(Client(self.instance.socket)))
             self._fill()
             self.network = self.client.call("inspect")["network"]
-            self.worker = Worker(self.instance.enter_argv(), probe_cpu)
-            undo.pop_all()
+            self.worker = undo.enter_context(Worker(self.instance.enter_argv(), probe_cpu))
+            self._undo = undo.pop_all()
 
     def close(self) -> None:
         """End the worker and the lab instance."""
-        self.worker.close()
-        self.client.close()
-        sandbox.destroy(self.instance)
+        self._undo.close()
 
     def _fill(self) -> None:
         """All Services, then one full pass: it lays lists of rules in the order of names, our target last."""

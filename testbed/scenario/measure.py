@@ -59,15 +59,16 @@ class Measurement:
         self._canary_arm = _quietest(list(arms.values()))
 
     def block(self, cell: Cell, repeat: int, canary: float | None) -> Block:
-        """Measure one cell once, under its load, with no connection known from before."""
+        """Measure one cell once, under its load, with no connection known from before.
+
+        A load whose block failed is not stopped here: it ends with its worker, which may not answer any more.
+        """
         arm = self._arms[cell.arm]
         arm.flush()
         if cell.load:
             arm.worker.start_load(arm.noise(cell.load))
-        try:
-            measured = self._probe(arm, cell, repeat)
-        finally:
-            achieved = arm.worker.stop_load().achieved_rate if cell.load else 0.0
+        measured = self._probe(arm, cell, repeat)
+        achieved = arm.worker.stop_load().achieved_rate if cell.load else 0.0
         block = Block(cell.arm, repeat, self._order, cell.load, achieved, canary)
         self._order += 1
         return self._folder.add_block(block, measured.samples)

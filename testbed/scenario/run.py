@@ -1,7 +1,7 @@
 """Runs a scenario in named stages: build the arms, prove the ruler, measure, count syncs, finish.
 
-Whatever ends it, a mistake, Ctrl-C or the end of its time, what was measured is kept and every lab instance that
-was started is ended.
+Whatever ends it, a mistake, Ctrl-C or the end of its time, what was measured is kept and finished as a result, and
+every lab instance that was started is ended.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from testbed.bench.results.facts import gather
 from testbed.bench.results.files import RunFolder
 from testbed.bench.results.model import Run, Scenario, Sync
+from testbed.errors import TestbedError
 from testbed.scenario.arm import BuiltArm
-from testbed.scenario.measure import Measurement, cells, order
+from testbed.scenario.measure import Measurement, order
 from testbed.scenario.spec import Spec
 
 FULL_SYNCS = 4  # per arm: enough for an interval, few enough for three minutes
+OVERTIME = 1.1  # of the time: a repeat that was begun in time may end a little late, and is cut after that
 
 Told = Callable[[str, int, int], None]
 """Told of progress: the stage's name, steps done, steps in all."""
@@ -42,30 +45,29 @@ class Runner:
     """One run of one scenario."""
 
     def __init__(self, spec: Spec, options: Options, told: Told) -> None:
+        """Make the folder of the result. Raises UsageError if it holds one already."""
         self._spec, self._options, self._told = spec, options, told
         self._begun = time.monotonic()
         self._cpus = _cpus()
+        scenario = Scenario(spec.name, spec.title, spec.question)
+        self._folder = RunFolder(options.out, scenario, options.command, gather())
 
     def run(self) -> Run:
-        """All stages. On Ctrl-C the run is finished as a partial one, and KeyboardInterrupt goes on."""
-        spec, options = self._spec, self._options
-        scenario = Scenario(spec.name, spec.title, spec.question)
-        folder = RunFolder(options.out, scenario, options.command, gather())
-        interrupted: BaseException | None = None
+        """All stages. What ends them early goes on, a TestbedError or KeyboardInterrupt, after a partial result."""
         complete = False
         try:
-            with self._built(folder) as arms:
+            with self._built() as arms:
                 self._prove(arms)
-                complete = self._measure(arms, folder)
-        except KeyboardInterrupt as stop:
-            interrupted = stop
-        run = folder.finish(gather(), partial=not complete)
-        if interrupted:
-            raise interrupted
+                complete = self._measure(arms)
+        except TestbedError as error:
+            self._folder.add_note(f"The run ended early: {error}")
+            raise
+        finally:
+            run = self._folder.finish(gather(), partial=not complete)
         return run
 
     @contextlib.contextmanager
-    def _built(self, folder: RunFolder) -> Iterator[Mapping[str, BuiltArm]]:
+    def _built(self) -> Iterator[Mapping[str, BuiltArm]]:
         """Stage 1: every arm stands; at the end none does."""
         with contextlib.ExitStack() as stack:
             arms = {}
@@ -74,9 +76,9 @@ class Runner:
                 name = f"bench-{os.getpid()}-{number}"
                 arm = stack.enter_context(contextlib.closing(BuiltArm(self._spec, spec, name, self._cpus)))
                 arms[spec.id] = arm
-                folder.add_arm(arm.described())
+                self._folder.add_arm(arm.described())
                 if arm.full_sync:
-                    folder.add_sync(_sync(spec.id, "full", arm.full_sync, 0))
+                    self._folder.add_sync(_sync(spec.id, "full", arm.full_sync, 0))
             self._told("build", len(arms), len(arms))
             yield arms
 
@@ -87,39 +89,41 @@ class Runner:
             arm.worker.prove(arm.path("UDP"))
         self._told("prove", len(arms), len(arms))
 
-    def _measure(self, arms: Mapping[str, BuiltArm], folder: RunFolder) -> bool:
-        """Stage 3: repeats of all cells; True if there were as many as asked for."""
-        measurement = Measurement(arms, folder, self._options.seed)
-        steps = len(cells(self._spec)) + len(arms)
-        total = steps * self._options.repeats
+    def _measure(self, arms: Mapping[str, BuiltArm]) -> bool:
+        """Stage 3: repeats of all cells; False if the end of the time cut one."""
+        measurement = Measurement(arms, self._folder, self._options.seed)
         lasted = 0.0
         for repeat in range(self._options.repeats):
             start = time.monotonic()
             if repeat and start + lasted > self._begun + self._options.seconds:
-                folder.add_note(
-                    f"{repeat} of {self._options.repeats} repeats: another would not have ended within "
-                    f"{self._options.seconds:g} s."
-                )
+                self._note_the_time(repeat, "another would not have ended within")
+                return True
+            if not self._repeat(arms, measurement, repeat):
+                self._note_the_time(repeat, "the next was cut, since it did not end within")
                 return False
-            self._repeat(arms, folder, measurement, repeat, (repeat * steps, total))
             lasted = time.monotonic() - start
         return True
 
-    def _repeat(
-        self, arms: Mapping[str, BuiltArm], folder: RunFolder, measurement: Measurement, repeat: int,
-        steps: tuple[int, int],
-    ) -> None:  # fmt: skip
-        done, total = steps
-        canary = measurement.canary()
-        for cell in order(self._spec, repeat, self._options.seed):
-            self._told(f"repeat {repeat + 1}", done, total)
-            measurement.block(cell, repeat, canary)
-            done += 1
-        for arm in arms.values():
-            self._told(f"repeat {repeat + 1}, syncs", done, total)
-            done += 1
-            _time_syncs(arm, folder, repeat)
-        self._told(f"repeat {repeat + 1}", done, total)
+    def _repeat(self, arms: Mapping[str, BuiltArm], measurement: Measurement, repeat: int) -> bool:
+        """Every cell once, then every arm's syncs; False if the time was over before the end."""
+        stage, canary = f"repeat {repeat + 1}", measurement.canary()
+        drawn = order(self._spec, repeat, self._options.seed)
+        steps: list[tuple[str, Callable[[], object]]] = [
+            *((stage, partial(measurement.block, cell, repeat, canary)) for cell in drawn),
+            *((f"{stage}, syncs", partial(_time_syncs, arm, self._folder, repeat)) for arm in arms.values()),
+        ]
+        before, total = repeat * len(steps), self._options.repeats * len(steps)
+        for number, (name, step) in enumerate(steps):
+            if time.monotonic() > self._begun + self._options.seconds * OVERTIME:
+                return False
+            self._told(name, before + number, total)
+            step()
+        self._told(stage, before + len(steps), total)
+        return True
+
+    def _note_the_time(self, repeats: int, why: str) -> None:
+        asked, seconds = self._options.repeats, self._options.seconds
+        self._folder.add_note(f"{repeats} of {asked} repeats: {why} {seconds:g} s.")
 
 
 def _time_syncs(arm: BuiltArm, folder: RunFolder, repeat: int) -> None:

@@ -51,6 +51,8 @@ class Child:
             self._process = subprocess.Popen(
                 self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr,
                 env={**os.environ, "PYTHONPATH": path}, bufsize=0,
+                # A terminal's Ctrl-C is for who asks, who then ends this process in good order.
+                start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             self._stderr.close()
@@ -61,13 +63,19 @@ class Child:
         return self._process.pid
 
     def ask(self, request: Mapping[str, Any], timeout: float = TIMEOUT) -> Document:
-        """Send a request and return the answer. Raises CommandFailed if the process ends or does not answer."""
+        """Send a request and return the answer. Raises CommandFailed if the process ends or does not answer.
+
+        An interrupted request ends the process: its late answer would be taken for that of the next.
+        """
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            answer: Document = json.loads(self._line(time.monotonic() + timeout))
         except BrokenPipeError as error:
             raise self._failed("has ended") from error
-        answer: Document = json.loads(self._line(time.monotonic() + timeout))
+        except KeyboardInterrupt:
+            self._process.kill()
+            raise
         return answer
 
     def _line(self, deadline: float) -> bytes:
