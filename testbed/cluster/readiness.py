@@ -13,6 +13,7 @@ from testbed.kube.controllers import Manager
 from testbed.kube.store import Object, Store
 
 LOOK_SECONDS = 0.01  # how often the agents' progress is looked at
+BEGINNINGS = ("ContainerCreating", "PodInitializing")  # of no interest by themselves
 TELL_SECONDS = 0.1  # how often the client is told
 
 
@@ -105,8 +106,26 @@ def _name(pod: Object) -> str:
 
 
 def _why(pod: Object) -> str:
+    """What the conditions say, each thing once (Ready and ContainersReady say the same), then the containers."""
     status = pod.get("status", {})
     told = [
         c.get("message") or c.get("reason", "") for c in status.get("conditions", ()) if c["status"] != "True"
     ]
-    return "; ".join(filter(None, told)) or status.get("phase", "Pending")
+    containers = (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
+    told += [f"{c['name']}: {trouble}" for c in containers for trouble in _troubles(c)]
+    return "; ".join(filter(None, dict.fromkeys(told))) or status.get("phase", "Pending")
+
+
+def _troubles(container: Mapping[str, Any]) -> Iterator[str]:
+    """Why a container waits, and how it last ended if that was not well."""
+    state = container.get("state", {})
+    waiting = state.get("waiting")
+    if waiting and (waiting["reason"] not in BEGINNINGS or waiting.get("message")):
+        yield _reason(waiting)
+    end = state.get("terminated") or container.get("lastState", {}).get("terminated")
+    if end and end["exitCode"] != 0:
+        yield _reason({**end, "reason": f"{end['reason']}, exit code {end['exitCode']}"})
+
+
+def _reason(state: Mapping[str, Any]) -> str:
+    return ": ".join(filter(None, (state["reason"], state.get("message", ""))))

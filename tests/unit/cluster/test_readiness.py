@@ -146,6 +146,45 @@ def test_what_is_not_ready_is_named_with_the_reason(store: Store, readiness: Rea
     ]
 
 
+def ended(code: int, **more: Any) -> dict[str, Any]:
+    """A container's end as its status has it."""
+    return {"terminated": {"reason": "Error", "exitCode": code, **more}}
+
+
+CREATING = {"waiting": {"reason": "ContainerCreating"}}
+BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+
+
+@pytest.mark.parametrize(
+    ("state", "last", "said"),
+    [
+        (CREATING, {}, []),
+        (BACK_OFF, {}, ["app: CrashLoopBackOff: back-off 10s"]),
+        (
+            BACK_OFF,
+            ended(1, message="80/TCP: Address already in use"),
+            [
+                "app: CrashLoopBackOff: back-off 10s",
+                "app: Error, exit code 1: 80/TCP: Address already in use",
+            ],
+        ),
+        (CREATING, ended(127), ["app: Error, exit code 127"]),
+        ({"running": {}}, ended(0), []),
+        (ended(127), {}, ["app: Error, exit code 127"]),
+    ],
+)
+def test_a_containers_trouble_is_told_once(
+    store: Store, readiness: Readiness, state: Object, last: Object, said: list[str]
+) -> None:
+    message = "containers with unready status: [app]"
+    conditions = [{"type": t, "status": "False", "message": message} for t in ("Ready", "ContainersReady")]
+    container = {"name": "app", "state": state, "lastState": last}
+    store.create(pod("a", False, conditions=conditions, containerStatuses=[container]))
+    with pytest.raises(TestbedError) as raised:
+        readiness.wait(0.0, silent)
+    assert str(raised.value).splitlines()[1].strip() == "; ".join([f"pod default/a: {message}", *said])
+
+
 def test_of_many_ten_are_named(store: Store, readiness: Readiness) -> None:
     for number in range(25):
         store.create(pod(f"p{number}"))
