@@ -17,7 +17,7 @@ from typing import Any
 from testbed.cluster import layout
 from testbed.cluster.kubelet.contract import PodAttachment, PodKey
 from testbed.cluster.lean import LeanNet
-from testbed.errors import KernelStateError
+from testbed.errors import KernelStateError, TestbedError
 from testbed.kube.objects import ClusterConfig
 from testbed.kube.store import Object
 from testbed.machine import links, netns, rtnetlink
@@ -116,22 +116,19 @@ class ClusterNetwork:
         for place in ports:
             self.mininet.plug(place.name, "eth0", layout.SWITCH, place.switch_device, str(place.addresses[0]))
 
-    def attach(self, pods: Sequence[Object]) -> Mapping[PodKey, PodAttachment]:
-        """Make namespaces and links for pods that are bound to nodes; all or none."""
+    def attach(self, pods: Sequence[Object]) -> Mapping[PodKey, PodAttachment | TestbedError]:
+        """Make namespaces and links for pods that are bound to nodes; an error for each that gets none."""
         with self._lock:
-            placed: list[_Pod] = []
-            try:
-                for pod in pods:
-                    placed.append(self._place(pod))
-                self._lay(placed)
-            except KernelStateError:
-                self._abandon(placed)
-                raise
-            for each in placed:
-                self._pods[each.key] = each
-                address = f"{each.ips[0]}/{each.ips[0].max_prefixlen}"
-                self.mininet.plug(each.netns, "eth0", each.node, each.wire.outside.name, address)
-            return {p.key: PodAttachment(p.netns, tuple(str(ip) for ip in p.ips)) for p in placed}
+            found = {_key(pod): self._placed(pod) for pod in pods}
+            failed = self._lay_all([pod for pod in found.values() if isinstance(pod, _Pod)])
+            return {
+                key: failed[key]
+                if key in failed
+                else pod
+                if isinstance(pod, TestbedError)
+                else self._show(pod)
+                for key, pod in found.items()
+            }
 
     def detach(self, keys: Sequence[PodKey]) -> None:
         """Take pods' links and namespaces away; unknown keys are left alone."""
@@ -184,11 +181,36 @@ class ClusterNetwork:
             os.close(here)
         switch.send(request for wire in wires.values() for request in wire.outside.requests())
 
+    def _placed(self, pod: Object) -> _Pod | KernelStateError:
+        try:
+            return self._place(pod)
+        except KernelStateError as error:
+            return error
+
     def _place(self, pod: Object) -> _Pod:
         key, node = _key(pod), self.nodes[pod["spec"]["nodeName"]]
         ips = self._addresses[node.name].take()
         wire = layout.pod_wire(node, layout.pod_namespace(*key), ips, next(self._indexes))
         return _Pod(key, node.name, ips, wire)
+
+    def _lay_all(self, pods: Sequence[_Pod]) -> dict[PodKey, KernelStateError]:
+        """Lay all wires at once; if that fails, one by one, so that one pod's trouble is no other's."""
+        try:
+            self._lay(pods)
+        except KernelStateError as error:
+            self._take_away(pods)
+            if len(pods) > 1:
+                return {key: failure for pod in pods for key, failure in self._lay_all([pod]).items()}
+            self._addresses[pods[0].node].give_back(pods[0].ips)
+            return {pods[0].key: error}
+        return {}
+
+    def _show(self, pod: _Pod) -> PodAttachment:
+        """Note that it stands, for `describe` and in the Mininet."""
+        self._pods[pod.key] = pod
+        address = f"{pod.ips[0]}/{pod.ips[0].max_prefixlen}"
+        self.mininet.plug(pod.netns, "eth0", pod.node, pod.wire.outside.name, address)
+        return PodAttachment(pod.netns, tuple(str(ip) for ip in pod.ips))
 
     def _lay(self, pods: Sequence[_Pod]) -> None:
         """Each pod's end as its namespace is made; then the ends of each node with one request."""
@@ -207,14 +229,13 @@ class ClusterNetwork:
         for node, group in on_node.items():
             self._netlinks[node].send(request for pod in group for request in pod.wire.outside.requests())
 
-    def _abandon(self, pods: Sequence[_Pod]) -> None:
-        """Take away whatever there is already of pods that could not all be attached."""
+    def _take_away(self, pods: Sequence[_Pod]) -> None:
+        """Remove whatever there is already of pods that could not all be attached; their addresses stay taken."""
         for pod in pods:
             with suppress(KernelStateError):
                 self._netlinks[pod.node].send(rtnetlink.delete([pod.wire.outside.index]))
             with suppress(KernelStateError):
                 netns.delete(Netns(pod.netns))
-            self._addresses[pod.node].give_back(pod.ips)
 
 
 def _by_node(pods: Iterable[_Pod]) -> dict[str, list[_Pod]]:

@@ -149,10 +149,6 @@ class Container:
             message="" if ready or not up else "; ".join(self._messages.values()),
         )
 
-    def cannot_begin(self, why: str) -> None:
-        """Tell why it is not started yet."""
-        self._state = Waiting(self._state.reason, why) if isinstance(self._state, Waiting) else self._state
-
     def enter(self, argv: Argv) -> Argv:
         """What to run so that `argv` runs in its namespaces (the network's apart)."""
         return self._process.enter(argv) if self._process else argv

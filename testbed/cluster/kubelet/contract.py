@@ -12,6 +12,7 @@ from typing import Protocol
 
 from testbed.cluster.kubelet.probe import Action, Probe
 from testbed.cluster.podserver.spec import PodSpec, PortError
+from testbed.errors import TestbedError
 from testbed.kube.store.store import Object
 
 PodKey = tuple[str, str]  # namespace, name
@@ -29,8 +30,11 @@ class PodAttachment:
 class PodNetwork(Protocol):
     """Links pods to their nodes, many at once. Called in one thread, one call at a time."""
 
-    def attach(self, pods: Sequence[Object]) -> Mapping[PodKey, PodAttachment]:
-        """Make the pods' namespaces and links. Raises TestbedError: then none of them is attached."""
+    def attach(self, pods: Sequence[Object]) -> Mapping[PodKey, PodAttachment | TestbedError]:
+        """Make the pods' namespaces and links; for a pod that cannot be attached, the error.
+
+        Raises TestbedError where it fails as a whole: then none of them is attached.
+        """
         ...
 
     def detach(self, keys: Sequence[PodKey]) -> None:

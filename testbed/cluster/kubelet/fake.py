@@ -70,17 +70,21 @@ class FakeNetwork:
         self.attached: dict[PodKey, PodAttachment] = {}
         self.batches: list[tuple[str, tuple[PodKey, ...]]] = []
         self.broken = ""
+        self.refused: dict[PodKey, str] = {}
         self._hosts = itertools.count(2)
 
-    def attach(self, pods: Sequence[Object]) -> Mapping[PodKey, PodAttachment]:
-        """Give each pod a namespace's name and an address."""
+    def attach(self, pods: Sequence[Object]) -> Mapping[PodKey, PodAttachment | TestbedError]:
+        """Give each pod a namespace's name and an address, unless it is `refused`."""
         keys = tuple(map(pod_key, pods))
         self.batches.append(("attach", keys))
         if self.broken:
             raise KernelStateError(self.broken)
-        new = {key: PodAttachment("_".join(key), (f"10.244.0.{next(self._hosts)}",)) for key in keys}
+        new = {key: self._place(key) for key in keys if key not in self.refused}
         self.attached |= new
-        return new
+        return {**new, **{key: KernelStateError(self.refused[key]) for key in keys if key in self.refused}}
+
+    def _place(self, key: PodKey) -> PodAttachment:
+        return PodAttachment("_".join(key), (f"10.244.0.{next(self._hosts)}",))
 
     def detach(self, keys: Sequence[PodKey]) -> None:
         """Forget them."""

@@ -47,6 +47,7 @@ class Pod:
         self._containers = [Container(self._facts, c, host) for c in spec["containers"]]
         self._start_time = stamp(host.now())
         self._attached = False
+        self._attach_error = ""
         self._finished = False
         self._grace = float("inf")
 
@@ -86,6 +87,7 @@ class Pod:
             host_ips=self._facts.host_ips,
             pod_ips=self._facts.ips,
             attached=self._attached,
+            attach_error=self._attach_error,
             inits=tuple(container.report() for container in self._inits),
             containers=tuple(container.report() for container in self._containers),
         )
@@ -114,8 +116,7 @@ class Pod:
         if self._facts.terminating:
             return
         if isinstance(place, TestbedError):
-            for container in self._all():
-                container.cannot_begin(str(place))
+            self._attach_error = str(place)
             self._host.after(ATTACH_AGAIN_SECONDS, self._attach_again)
         else:
             self._facts.netns, self._facts.ips = place.netns, place.ips

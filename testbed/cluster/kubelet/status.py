@@ -97,6 +97,7 @@ class PodReport:
     attached: bool
     inits: tuple[ContainerReport, ...]
     containers: tuple[ContainerReport, ...]
+    attach_error: str = ""  # why it has no place in the network yet
 
 
 def stamp(time: datetime.datetime) -> str:
@@ -155,8 +156,12 @@ def _conditions(report: PodReport, previous: Mapping[str, Any], now: str) -> lis
     )
     broken = _unready((c for c in report.containers if not c.ready), "ContainersNotReady", "unready")
     broken = {"reason": "PodCompleted"} if completed else broken
+    # Kubelet tells this as an event; there are none here.
+    sandbox = (
+        {"reason": "FailedCreatePodSandBox", "message": report.attach_error} if report.attach_error else {}
+    )
     ours = [
-        _condition("PodReadyToStartContainers", None if report.attached else {}),
+        _condition("PodReadyToStartContainers", None if report.attached else sandbox),
         initialized,
         _condition("Ready", broken),
         _condition("ContainersReady", broken),

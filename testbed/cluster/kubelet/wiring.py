@@ -20,6 +20,7 @@ LOG = logging.getLogger(__name__)
 
 Attached = Callable[[PodAttachment | TestbedError], None]
 Detached = Callable[[], None]
+Places = Mapping[PodKey, PodAttachment | TestbedError]
 
 
 def pod_key(pod: Object) -> PodKey:
@@ -37,7 +38,7 @@ class Wiring:
         self._busy = False
 
     def attach(self, pod: Object, done: Attached) -> None:
-        """Attach a pod with the next batch. `done` gets its place, or what went wrong with the batch."""
+        """Attach a pod with the next batch. `done` gets its place, or what went wrong with it or the batch."""
         self._attaching[pod_key(pod)] = pod, done
 
     def detach(self, key: PodKey, done: Detached) -> None:
@@ -58,7 +59,7 @@ class Wiring:
         job = partial(self._work, tuple(detaching), [pod for pod, _ in attaching.values()])
         self._loop.submit(self._executor, job, partial(self._done, detaching, attaching))
 
-    def _work(self, keys: tuple[PodKey, ...], pods: list[Object]) -> Mapping[PodKey, PodAttachment]:
+    def _work(self, keys: tuple[PodKey, ...], pods: list[Object]) -> Places:
         if keys:
             self._network.detach(keys)
         return self._network.attach(pods) if pods else {}
@@ -67,7 +68,7 @@ class Wiring:
         self,
         detached: Mapping[PodKey, Detached],
         attached: Mapping[PodKey, tuple[Object, Attached]],
-        result: Mapping[PodKey, PodAttachment] | TestbedError,
+        result: Places | TestbedError,
     ) -> None:
         self._busy = False
         if isinstance(result, TestbedError):

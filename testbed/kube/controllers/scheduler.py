@@ -1,7 +1,8 @@
 """Gives every pod a node (kube-scheduler, with the filters that matter to traffic).
 
-Filters: spec.unschedulable, nodeSelector, required node affinity, allocatable pods. Of the nodes left: the one with the fewest
-pods of the same owner, then the fewest pods, then the first by name; the same objects give the same places.
+Filters: spec.unschedulable, nodeSelector, required node affinity, allocatable pods. Of the nodes left: the one
+with the fewest pods of the same owner, then the fewest pods, then the first by name; the same objects give the
+same places.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,13 +63,31 @@ def test_what_others_write_to_the_status_is_kept(lab: Lab) -> None:
     assert (lab.status()["theirs"], lab.container()["restartCount"]) == (1, 1)
 
 
+def sandbox(lab: Lab, name: str = "web") -> Mapping[str, Any]:
+    """The condition that tells of the pod's place in the network."""
+    [found] = [c for c in lab.status(name)["conditions"] if c["type"] == "PodReadyToStartContainers"]
+    return dict(found)
+
+
+def test_a_pod_that_gets_no_place_hinders_no_other(lab: Lab) -> None:
+    lab.fake.network.refused["default", "late"] = "no more addresses"
+    lab.run(pod(), pod("late"))
+    assert lab.ready()
+    assert (lab.status("late")["phase"], sandbox(lab, "late")["message"]) == ("Pending", "no more addresses")
+    lab.fake.network.refused.clear()
+    lab.settle(1)
+    assert lab.ready("late")
+    assert sandbox(lab, "late").keys() == sandbox(lab).keys()
+
+
 def test_a_network_that_fails_is_asked_again(lab: Lab) -> None:
     lab.fake.network.broken = "no more addresses"
     lab.run(pod())
     assert lab.status()["phase"] == "Pending"
-    assert lab.container()["state"]["waiting"] == {
-        "reason": "ContainerCreating", "message": "no more addresses",
-    }  # fmt: skip
+    assert (sandbox(lab)["reason"], sandbox(lab)["message"]) == (
+        "FailedCreatePodSandBox",
+        "no more addresses",
+    )
     lab.fake.network.broken = ""
     lab.settle(1)
     assert lab.ready()
