@@ -46,7 +46,8 @@ def describe(instance: Instance) -> dict[str, Any]:
             f"lab instance {instance.name} does not answer ({error}); see {instance.log}"
         ) from error
     own = {"pid": instance.daemon.pid, "supervisor": instance.supervisor.pid, "log": str(instance.log)}
-    return {"name": instance.name, "state": "running", "daemon": own, **told}
+    state = "failed" if told["failure"] else "running"
+    return {"name": instance.name, "state": state, "daemon": own, **told}
 
 
 def _text(detail: dict[str, Any]) -> str:
@@ -58,6 +59,8 @@ def _text(detail: dict[str, Any]) -> str:
         f"{detail['kernel']['release']}, daemon pid {detail['daemon']['pid']}, "
         f"up {age(time.time() - detail['started'])}"
     )
+    if detail["failure"]:
+        head += f"\nFAILED: {detail['failure']}; see {detail['daemon']['log']}"
     rows = [_row(place, "node", network, agents) for place in network["nodes"]]
     rows += [_row(place, "client", network, agents) for place in network["clients"]]
     return head + "\n" + table(("NAME", "KIND", "ADDRESSES", "PODS", "AGENT"), rows)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.cluster.agent import Agent, datapath_options
+from testbed.cluster.health import Health
 from testbed.cluster.kubelet.kubelets import Kubelets
 from testbed.cluster.network import ClusterNetwork
 from testbed.cluster.podserver.client import PodServer
@@ -39,6 +40,7 @@ class Daemon:
     def __init__(self, name: str, folder: Path, cluster: ClusterConfig) -> None:
         self.name, self.folder, self.cluster = name, folder, cluster
         self.started = time.time()
+        self.health = Health()
         self.store = Store()
         self.network = ClusterNetwork(cluster)
         self.registry = Registry(self.store, cluster)
@@ -98,6 +100,7 @@ def run(
     """Be the daemon, for ever: `sandbox.start` calls this in process 1. The objects are there from the start."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     daemon = Daemon(name, folder, cluster)
+    threading.excepthook = daemon.health.thread_died
     with Server(folder / "api.sock", Verbs(daemon).table()) as server:
         daemon.start(manifests)
         ready()

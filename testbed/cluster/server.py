@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import os
@@ -17,7 +18,7 @@ from testbed.errors import TestbedError, UsageError
 log = logging.getLogger(__name__)
 
 Verb = Callable[..., Any]
-"""Called with `progress=` and the request's arguments; returns JSON."""
+"""Called with the request's arguments, and with `progress=` if it has such a parameter; returns JSON."""
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -35,9 +36,19 @@ class _Handler(socketserver.StreamRequestHandler):
             verb, arguments = _request(line)
             if verb not in self.server.verbs:
                 raise UsageError(f"the daemon knows no verb {verb!r}")
-            return {"result": self.server.verbs[verb](progress=self._progress, **arguments)}
+            return {"result": self._call(self.server.verbs[verb], arguments)}
         except TestbedError as error:
             return {"error": error_to_json(error)}
+
+    def _call(self, verb: Verb, arguments: dict[str, Any]) -> Any:
+        signature = inspect.signature(verb)
+        if "progress" in signature.parameters:
+            arguments = {**arguments, "progress": self._progress}
+        try:
+            signature.bind(**arguments)
+        except TypeError as error:
+            raise UsageError(f"{verb.__name__.removeprefix('do_')}: {error}") from error
+        return verb(**arguments)
 
     def _progress(self, step: Mapping[str, Any]) -> None:
         self._reply({"progress": step})

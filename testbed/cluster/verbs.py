@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from testbed.kube.store import Object
 if TYPE_CHECKING:
     from testbed.cluster.daemon import Daemon
 
-QUIET = ("inspect", "apply", "delete", "get", "syncs", "plan", "observe", "show", "resync", "enter")
+NAMES = ("inspect", "apply", "delete", "get", "wait", "syncs", "plan", "observe", "show", "resync", "enter")
 
 
 class Verbs:
@@ -27,8 +27,7 @@ class Verbs:
 
     def table(self) -> dict[str, Verb]:
         """Every verb by name, for the server."""
-        quiet = {name: _without_progress(getattr(self, f"do_{name}")) for name in QUIET}
-        return {**quiet, "wait": self.do_wait}
+        return {name: getattr(self, f"do_{name}") for name in NAMES}
 
     def do_inspect(self) -> dict[str, Any]:
         """Everything about the instance that is not an object."""
@@ -38,12 +37,14 @@ class Verbs:
             "kernel": {"kind": "native", "release": os.uname().release},
             "cluster": self._daemon.cluster.to_json(),
             "network": self._daemon.network.describe(),
+            "failure": self._daemon.health.failure,
             "agents": [agent.describe() for agent in self._daemon.agents.values()],
             "version": self._daemon.store.version,
         }
 
     def do_apply(self, manifests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Bring objects in, all or none."""
+        self._daemon.health.check()
         applied = self._daemon.registry.apply([Manifest.from_json(manifest) for manifest in manifests])
         return [asdict(each) for each in applied]
 
@@ -62,8 +63,13 @@ class Verbs:
         return named
 
     def do_wait(self, timeout: float, progress: Progress) -> dict[str, Any]:
-        """Until every pod is ready and every node obeys the latest objects."""
-        return self._daemon.readiness.wait(timeout, progress)
+        """Until every pod is ready and every node obeys the latest objects; not longer than all threads live."""
+
+        def step(state: Mapping[str, Any]) -> None:
+            self._daemon.health.check()
+            progress(state)
+
+        return self._daemon.readiness.wait(timeout, step)
 
     def do_syncs(self, node: str) -> list[dict[str, Any]]:
         """The timings of a node's rounds."""
@@ -107,13 +113,6 @@ class Verbs:
         status = statuses[container or next(iter(statuses))]
         pid = status["containerID"].removeprefix("process://")
         return {"netns": pods[namespace, name]["netns"], "pid": int(pid) if pid else None}
-
-
-def _without_progress(verb: Callable[..., Any]) -> Verb:
-    def answer(progress: Progress, **arguments: Any) -> Any:  # noqa: ARG001  a quiet verb tells no steps
-        return verb(**arguments)
-
-    return answer
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ from testbed.cluster.rpc import Client
 from testbed.cluster.server import Server
 
 
-def echo(progress: object, word: str) -> str:
+def echo(word: str) -> str:
     return word
 
 
@@ -59,6 +59,12 @@ def test_a_request_is_a_line(path: Path) -> None:
 )
 def test_what_is_no_request_is_an_error(path: Path, line: bytes) -> None:
     assert ask(path, line)["error"]["kind"] == "UsageError"
+
+
+@pytest.mark.parametrize("arguments", ["{}", '{"word": "hello", "bogus": 1}', '{"progress": 1}'])
+def test_arguments_that_a_verb_does_not_take_are_wrong_usage(path: Path, arguments: str) -> None:
+    error = ask(path, f'{{"verb": "echo", "arguments": {arguments}}}\n'.encode())["error"]
+    assert (error["kind"], error["message"].split(":")[0]) == ("UsageError", "echo")
 
 
 def test_who_hangs_up_harms_nobody(path: Path) -> None:
