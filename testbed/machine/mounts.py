@@ -1,7 +1,9 @@
 """The sandbox's own view of the file system: the host's, with private /run, /proc, /sys and /sys/fs/bpf.
 
 /run is a fresh tmpfs, so that `ip netns` names and the tools' lock files (xtables.lock) are the instance's own;
-only the instance's folder shows through. Nothing of this is visible outside (mount_namespaces(7)).
+only the instance's folder shows through. /etc/resolv.conf and /etc/hosts are its own, too: no name server can be
+reached from in here, and with the host's every look-up would take as long as it waits for one.
+Nothing of this is visible outside (mount_namespaces(7)).
 """
 
 from __future__ import annotations
@@ -10,6 +12,11 @@ import os
 from pathlib import Path
 
 from testbed.machine.libc import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, mount
+
+RUN = Path("/run")
+# There is nobody at 127.0.0.1 unless a pod runs a server: refused at once (resolv.conf(5)).
+NO_NAMES = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
+LOCAL_NAMES = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
 def make_private(folder: Path) -> None:
@@ -22,7 +29,32 @@ def make_private(folder: Path) -> None:
     mount(f"/proc/self/fd/{kept}", str(folder), "", MS_BIND)
     os.close(kept)
     Path("/run/netns").mkdir()
+    replace(Path("/etc/resolv.conf"), NO_NAMES)
+    replace(Path("/etc/hosts"), LOCAL_NAMES)
     _mount_sys()
+
+
+def replace(path: Path, text: str) -> None:
+    """Have a file of /etc, if there is one, read `text` in this mount namespace. /run must be private already.
+
+    It may be a link into /run (systemd-resolved's): there is nothing in the private one, so the file is made.
+    Anything else is covered by a file of the private /run. Raises KernelStateError.
+    """
+    if not path.is_symlink() and not path.exists():
+        return
+    target = path.resolve()
+    if target.is_relative_to(RUN):
+        _write(target, text)
+    elif target.exists():
+        cover = RUN / path.name
+        _write(cover, text)
+        mount(str(cover), str(target), "", MS_BIND)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o644)  # whatever the umask: programs in here may run as somebody else
 
 
 def _mount_sys() -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tests.net.persons import PERSONS, Person, person
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
+LOOK_UP_SECONDS = 1.0  # one time-out of a resolver; a refused connection takes none
 NAMESPACES = ("net", "mnt", "pid", "ipc", "uts")
 
 
@@ -117,6 +119,32 @@ def test_its_mounts_are_not_seen_outside(starter: Starter) -> None:
     inside = Path(f"/proc/{daemon.pid}/mountinfo").read_text()
     assert f" {starter.folder} " in inside
     assert str(starter.folder) not in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/etc/resolv.conf", "nameserver 127.0.0.1"),
+        ("/etc/hosts", "::1 localhost ip6-localhost ip6-loopback"),
+    ],
+)
+def test_it_looks_up_no_names_of_the_host(starter: Starter, path: str, line: str) -> None:
+    before = Path(path).read_text()
+    inside = Path(f"/proc/{starter.start().daemon.pid}/root{path}").read_text()
+    assert line in inside.splitlines()
+    assert Path(path).read_text() == before
+
+
+def test_a_look_up_fails_at_once(starter: Starter) -> None:
+    pid = starter.start().daemon.pid
+    enter = ["nsenter", f"--target={pid}", "--user", "--mount", "--net", "--preserve-credentials", "--"]
+    if not starter.person.prefix:
+        enter.remove("--user")
+    look_up = ["getent", "ahosts", "name.example"]
+    before = time.monotonic()
+    done = subprocess.run([*enter, *look_up], capture_output=True, check=False, timeout=30.0)
+    assert (done.returncode, done.stdout) == (2, b"")  # getent(1): not found
+    assert time.monotonic() - before < LOOK_UP_SECONDS
 
 
 @pytest.mark.parametrize("victim", ["daemon", "supervisor"])
