@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from testbed.cluster.kubelet import logs
 from testbed.cluster.kubelet.contract import Argv, Clock, Machinery, PodKey, PodNetwork, Serving
 from testbed.cluster.kubelet.loop import Loop, Task, Timer
 from testbed.cluster.kubelet.pod import Pod
@@ -43,7 +44,7 @@ class Kubelets:
     """The kubelets of all nodes that are in the store.
 
     A container without a command is served by `serving`; others write to `log_folder`, as
-    `NAMESPACE_POD/CONTAINER.log`.
+    `NAMESPACE_POD/CONTAINER.log`, which is rotated when it has 10 MiB.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Kubelets:
     def begin(self) -> None:
         """Start the pod server: for who calls `step` in a thread of their own."""
         self._served.start_server()
+        self._rotate_logs()
 
     def stop(self) -> None:
         """End the loop, every container and the pod server. Pods and their links stay as they are."""
@@ -117,6 +119,10 @@ class Kubelets:
     def _run(self) -> None:
         while not self._stopping:
             self.step(None)
+
+    def _rotate_logs(self) -> None:
+        logs.rotate(self.log_folder)
+        self._loop.after(logs.CHECK_SECONDS, self._rotate_logs)
 
     # ── what pods ask for (pod.PodHost) ──────────────────────────────────────────────────────────────────
 
