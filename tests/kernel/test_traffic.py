@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -216,6 +217,15 @@ def test_a_background_load_is_seen_by_no_measuring_tap(net: Routed) -> None:
         tap.arm(marked(headers(net).layout, STREAM), 64)
         settle(lambda: received(net) - before, 500, 2.0)
         assert tap.seen() == 0
+
+
+@pytest.mark.parametrize("rate", [0.01, 99_999_999.0])
+def test_a_background_load_stops_at_once_at_any_rate(net: Routed, rate: float) -> None:
+    with BackgroundLoad(load(net, rate)) as background:
+        began = time.monotonic()
+        report = background.stop()
+    assert time.monotonic() - began < 2.0
+    assert report.sent >= 1
 
 
 def test_a_background_load_that_cannot_start_says_why(net: Routed) -> None:

@@ -32,7 +32,7 @@ from testbed.errors import UsageError
 from testbed.machine.netns import FOLDER, Netns
 
 SLICE_SECONDS = 0.05  # how often a stop is looked for
-FULL_SPEED_SLICE = 4096  # packets, when no rate bounds it
+LARGEST_SLICE = 4096  # packets: sent within milliseconds, so that a stop is prompt at any rate
 MODULE = "testbed.bench.traffic.background"
 
 
@@ -63,7 +63,8 @@ class Load:
     @property
     def slice(self) -> int:
         """Packets that are sent between two looks for a stop."""
-        return max(1, round(self.rate * SLICE_SECONDS)) if self.rate else FULL_SPEED_SLICE
+        wanted = round(self.rate * SLICE_SECONDS) if self.rate else LARGEST_SLICE
+        return min(max(1, wanted), LARGEST_SLICE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +107,25 @@ class BackgroundLoad:
         self.close()
 
 
-def run(load: Load, started: Callable[[], None], stopped: Callable[[], bool]) -> LoadReport:
-    """Send until `stopped()`; calls `started()` once the first packets are out."""
+def run(load: Load, started: Callable[[], None], stopped: Callable[[float], bool]) -> LoadReport:
+    """Send until `stopped(seconds)`, which may wait so long for it; calls `started()` once the first are out."""
     ports = np.resize(distinct_ports(load.flows, load.seed), load.slice)
     with Sender(Netns(load.netns, Path(load.folder)), load.device, qdisc_bypass=load.qdisc_bypass) as sender:
         frames = build(load.headers, BACKGROUND_STREAM, ports, payload=load.payload)
         zero, slices, parts = time.monotonic_ns(), 0, Totals()
-        while not slices or not stopped():
-            start = zero + round(slices * load.slice * SECOND / load.rate) if load.rate else None
+        start: int | None = None
+        while not slices or not stopped(_ahead(start)):
             parts.add(sender.send(frames, Pace(load.rate, load.jitter, load.seed + slices), start=start))
             slices += 1
+            start = zero + round(slices * load.slice * SECOND / load.rate) if load.rate else None
             if slices == 1:
                 started()
     return parts.report(load.rate, (time.monotonic_ns() - zero) / SECOND)
+
+
+def _ahead(start: int | None) -> float:
+    """Seconds that can be spent on waiting for a stop; the last ones the sender waits itself, more exactly."""
+    return 0.0 if start is None else max(0.0, (start - time.monotonic_ns()) / SECOND - SLICE_SECONDS)
 
 
 @dataclass(slots=True)
@@ -146,7 +153,7 @@ def main() -> None:
     pin(load.cpu)
     stop = threading.Event()
     threading.Thread(target=_await_stop, args=(stop,), daemon=True).start()
-    _say(dataclasses.asdict(run(load, lambda: _say({"started": True}), stop.is_set)))
+    _say(dataclasses.asdict(run(load, lambda: _say({"started": True}), stop.wait)))
 
 
 def _await_stop(stop: threading.Event) -> None:

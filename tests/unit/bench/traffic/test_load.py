@@ -28,7 +28,7 @@ def test_a_wrong_description_is_refused(change: dict[str, object]) -> None:
         Load.decode({**dataclasses.asdict(LOAD), **change})
 
 
-@pytest.mark.parametrize(("rate", "packets"), [(1000, 50), (1, 1), (0, 4096)])
+@pytest.mark.parametrize(("rate", "packets"), [(1000, 50), (1, 1), (0, 4096), (99_999_999, 4096)])
 def test_a_stop_is_looked_for_often(rate: float, packets: int) -> None:
     assert dataclasses.replace(LOAD, rate=rate).slice == packets
 
