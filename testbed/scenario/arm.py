@@ -6,7 +6,6 @@ Knows a Spec and how lab instances are driven. Knows neither the order of blocks
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Mapping
 from functools import partial
 from ipaddress import IPv4Address
@@ -20,15 +19,13 @@ from testbed.bench.worker.client import Worker
 from testbed.cluster import daemon, layout
 from testbed.cluster.rpc import Client
 from testbed.errors import UsageError
-from testbed.kube.objects import ClusterConfig, Manifest, default_cluster
+from testbed.kube.objects import Manifest
 from testbed.machine import sandbox
 from testbed.scenario import fillers
-from testbed.scenario.spec import NO_DATAPATH, ArmSpec, Spec
+from testbed.scenario.shape import DISCARD_PORT, NAMESPACE, NO_DATAPATH, cluster_for
+from testbed.scenario.spec import ArmSpec, Spec
 
 READY_SECONDS = 600.0
-NAMESPACE = "default"
-DISCARD_PORT = 9  # RFC 863
-NOISE_PORT = DISCARD_PORT
 
 
 class BuiltArm:
@@ -37,7 +34,7 @@ class BuiltArm:
     def __init__(self, spec: Spec, arm: ArmSpec, name: str, cpus: tuple[int, int]) -> None:
         self.spec, self.arm = spec, arm
         self._noise_cpu, probe_cpu = cpus
-        cluster = _cluster_of(spec, arm)
+        cluster = cluster_for(spec.loaded, arm.datapath, arm.variant)
         self._toggle = 0
         self.instance = sandbox.start(name, partial(daemon.run, name, cluster))
         with contextlib.ExitStack() as undo:
@@ -104,7 +101,7 @@ class BuiltArm:
             layout.HOST_SIDE_MAC,
             sender["addresses"][0],
             sink["addresses"][0],
-            NOISE_PORT,
+            DISCARD_PORT,
             "UDP",
         )
         return Load(sender["netns"], sender["device"], headers, rate, cpu=self._noise_cpu)
@@ -168,14 +165,3 @@ class BuiltArm:
         label, service = "kubernetes.io/service-name", self.spec.target.service
         ports = [p for s in slices if s["metadata"]["labels"].get(label) == service for p in s["ports"]]
         return next(int(p["port"]) for p in ports if p["protocol"] == protocol)
-
-
-def _cluster_of(spec: Spec, arm: ArmSpec) -> ClusterConfig:
-    cluster = spec.loaded.cluster or default_cluster()
-    options = {**cluster.kube_proxy.options, **({"variant": arm.variant} if arm.variant else {})}
-    return dataclasses.replace(
-        cluster,
-        networking=dataclasses.replace(cluster.networking, kube_proxy_mode=arm.datapath),
-        # The measurement sets its own pace: each change is measured alone, and nobody waits for the next round.
-        kube_proxy=dataclasses.replace(cluster.kube_proxy, options=options, min_sync_period=0.0),
-    )

@@ -13,16 +13,14 @@ from typing import Any
 
 import jsonschema_rs
 
-from testbed.datapaths import find
 from testbed.errors import ManifestErrors, Mistake
 from testbed.kube.objects import Loaded, load
 from testbed.kube.objects.documents import Document, documents
 from testbed.kube.objects.source import joined
+from testbed.scenario.checks import DEFAULT_SECONDS, mistakes_with, own_mistakes
 
 FILE = "scenario.yaml"
-NO_DATAPATH = "none"  # kind's word for a cluster without kube-proxy
 DEFAULT_REPEATS = 6
-DEFAULT_SECONDS = 170.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +90,9 @@ def read(folder: Path) -> Spec:
     if len(found) != 1:
         raise ManifestErrors([Mistake(str(file), 1, "", "a scenario is exactly one document")])
     mistakes = [*found[0].mistakes, *_schema_mistakes(found[0])]
-    mistakes = mistakes or list(_other_mistakes(found[0]))
     if mistakes:
         raise ManifestErrors(mistakes)
-    return _spec(found[0].body, file.parent)
+    return _checked(found[0], file.parent)
 
 
 def _schema_mistakes(document: Document) -> Iterator[Mistake]:
@@ -104,30 +101,25 @@ def _schema_mistakes(document: Document) -> Iterator[Mistake]:
         yield document.source.mistake(joined(tuple(error.instance_path)), error.message)
 
 
-def _other_mistakes(document: Document) -> Iterator[Mistake]:
-    """What a schema cannot say."""
-    known = (NO_DATAPATH, *find.names())
-    for number, arm in enumerate(document.body["arms"]):
-        if arm["datapath"] not in known:
-            path, hint = f"arms[{number}].datapath", f"one of {', '.join(known)}"
-            yield document.source.mistake(path, f"no datapath {arm['datapath']!r}", hint)
-    ids = [arm["id"] for arm in document.body["arms"]]
-    for number, name in enumerate(ids):
-        if name in ids[:number]:
-            yield document.source.mistake(f"arms[{number}].id", f"{name!r} is there already")
-    loaded = any(load > 0 for probe in document.body["probes"] for load in probe.get("load", ()))
-    if loaded and "noise" not in document.body:
-        hint = "noise: {from: POD, to: POD}"
-        yield document.source.mistake("probes", "a probe asks for a load, but nobody makes noise", hint)
+def _checked(document: Document, folder: Path) -> Spec:
+    """The scenario with its manifests. Raises ManifestErrors with the mistakes of both."""
+    try:
+        loaded = load([str(folder / document.body["manifests"])])
+    except ManifestErrors as error:
+        raise ManifestErrors([*error.mistakes, *own_mistakes(document)]) from error
+    mistakes = [*own_mistakes(document), *mistakes_with(document, loaded)]
+    if mistakes:
+        raise ManifestErrors(mistakes)
+    return _spec(document.body, loaded, folder)
 
 
-def _spec(body: Mapping[str, Any], folder: Path) -> Spec:
+def _spec(body: Mapping[str, Any], loaded: Loaded, folder: Path) -> Spec:
     noise, target = body.get("noise"), body["target"]
     return Spec(
         name=body["metadata"]["name"],
         title=body["title"],
         question=body["question"],
-        loaded=load([str(folder / body["manifests"])]),
+        loaded=loaded,
         client=body["client"],
         noise=(noise["from"], noise["to"]) if noise else None,
         target=Target(target["service"], target["udpPort"], target["tcpPort"]),
