@@ -20,11 +20,13 @@ from testbed.cluster.readiness import Readiness
 from testbed.cluster.server import Server
 from testbed.cluster.verbs import Verbs
 from testbed.datapaths import find
-from testbed.errors import NotFound
+from testbed.datapaths.contract import Datapath, Machine
+from testbed.errors import FeatureMissing, NotFound
 from testbed.kube.api.registry import Registry
 from testbed.kube.controllers import Manager, all_controllers, create_nodes
 from testbed.kube.objects import ClusterConfig, Manifest
 from testbed.kube.store import Store
+from testbed.machine.features import ThisMachine
 from testbed.machine.reaper import Reaper
 from testbed.machine.sandbox import Ready
 
@@ -71,13 +73,11 @@ class Daemon:
             agent.start()
 
     def _make_agents(self) -> None:
-        proxy = self.cluster.kube_proxy
         if self.cluster.networking.kube_proxy_mode == NO_DATAPATH:
             return
         for node in self.store.list("Node"):
             # A datapath of its own for each agent: it remembers what it wrote.
-            datapath = find.load(self.cluster.networking.kube_proxy_mode, datapath_options(proxy))
-            agent = Agent(self.store, node, self.cluster, datapath)
+            agent = Agent(self.store, node, self.cluster, _datapath(self.cluster))
             self.agents[agent.name] = agent
 
     def agent(self, node: str) -> Agent:
@@ -88,10 +88,29 @@ class Daemon:
 
 
 def check(cluster: ClusterConfig, manifests: Sequence[Manifest]) -> None:
-    """Raise ManifestErrors for what this cluster would refuse, before anything is started."""
+    """What this cluster or this machine would refuse, before anything is started.
+
+    Raises ManifestErrors; UsageError if the datapath or an option of it does not exist, FeatureMissing if this
+    machine lacks what it needs.
+    """
+    if cluster.networking.kube_proxy_mode != NO_DATAPATH:
+        check_datapath(_datapath(cluster), ThisMachine())
     store = Store()
     create_nodes(store, cluster)
     Registry(store, cluster).apply(manifests)
+
+
+def _datapath(cluster: ClusterConfig) -> Datapath:
+    return find.load(cluster.networking.kube_proxy_mode, datapath_options(cluster.kube_proxy))
+
+
+def check_datapath(datapath: Datapath, machine: Machine) -> None:
+    """Raise FeatureMissing with everything that the datapath lacks on a machine, and what mends it."""
+    lacks = datapath.missing(machine)
+    if lacks:
+        reasons = "; ".join(f"{lack.feature}: {lack.reason}" for lack in lacks)
+        fix = "; ".join(dict.fromkeys(lack.fix for lack in lacks))
+        raise FeatureMissing(f"datapath {datapath.name}", reasons, fix)
 
 
 def run(

@@ -19,7 +19,7 @@ from testbed.kube.objects.source import child
 MAX_NODES = 250  # the node network is a /24
 
 _FAMILIES = {"dual": [4, 6], "ipv4": [4], "ipv6": [6]}
-_MODES = ("ebpf", "iptables", "ipvs", "nftables")
+_MODES = ("ebpf", "iptables", "ipvs", "nftables", "none")  # with none, as kind has it, there is no datapath
 _ROLES = ("control-plane", "worker")
 _VARIANTS = ("legacy", "nft")
 _SUBNETS = ("podSubnet", "serviceSubnet", "loadBalancerSubnet")
