@@ -61,7 +61,7 @@ class Registry:
         """Tell an object to end; `grace_seconds` overrides a pod's own grace period (0: at once).
 
         What depends on it follows by the controllers. Raises NotFound; UsageError for a namespace that the
-        cluster cannot be without.
+        cluster cannot be without, and for a node: its host and its agent are there as long as the cluster.
         """
         if kind == "Namespace" and name in NAMESPACES:
             raise UsageError(f'namespaces "{name}" is forbidden: this namespace may not be deleted')
@@ -70,6 +70,8 @@ class Registry:
             if obj is None:
                 where = f"{namespace}/{name}" if namespace else name
                 raise NotFound(f"{kind} {where} not found")
+            if kind == "Node":
+                raise UsageError(f'nodes "{name}" is forbidden: nodes come from the Cluster document alone')
             end(self._store, obj, grace_seconds)
 
     def _write(self, item: Draft) -> Applied:

@@ -234,6 +234,13 @@ def test_delete_of_nothing_is_not_found(kind: str, space: str, message: str) -> 
         registry.delete(kind, space, "web")
 
 
+def test_a_node_cannot_be_deleted() -> None:
+    store, registry = started()
+    with pytest.raises(UsageError, match="nodes come from the Cluster document alone"):
+        registry.delete("Node", "", "node1")
+    assert "node1" in names(store, "Node")
+
+
 @pytest.mark.parametrize("name", ["default", "kube-system"])
 def test_first_namespaces_cannot_be_deleted(name: str) -> None:
     _, registry = started()
