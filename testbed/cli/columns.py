@@ -36,6 +36,8 @@ def _service(service: Object) -> tuple[str, ...]:
     spec = service["spec"]
     ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress", [])
     external = [i.get("ip", "") for i in ingress] + list(spec.get("externalIPs", []))
+    if spec["type"] == "ExternalName":
+        external = [spec.get("externalName", "")]
     ports = [
         f"{p['port']}{':' + str(p['nodePort']) if 'nodePort' in p else ''}/{p.get('protocol', 'TCP')}"
         for p in spec.get("ports", [])

@@ -51,6 +51,11 @@ NODE = {
         ("Service", SERVICE, ("NodePort", "10.96.0.10", "", "80:30080/TCP")),
         ("Service", BALANCED, ("LoadBalancer", "10.96.0.11", "198.51.100.1,203.0.113.99", "53/UDP,53/TCP")),
         ("Service", {"spec": {"type": "ExternalName"}}, ("ExternalName", "", "", "")),
+        (
+            "Service",
+            {"spec": {"type": "ExternalName", "externalName": "example.com"}},
+            ("ExternalName", "", "example.com", ""),
+        ),
         ("Node", NODE, ("Ready", "192.168.0.1", "10.244.0.0/24,fd00:10:244::/64")),
         ("Deployment", {"spec": {"replicas": 3}, "status": {"readyReplicas": 1}}, ("1/3", "0", "0")),
         ("Deployment", {"spec": {"replicas": 0}}, ("0/0", "0", "0")),
