@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import io
 import os
 import pkgutil
 import sys
@@ -15,6 +17,7 @@ from testbed.errors import TestbedError
 
 # Modules of this folder that are not commands.
 HELPERS = frozenset({"main", "common", "table", "columns", "progress"})
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def entry() -> None:
@@ -24,11 +27,12 @@ def entry() -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; returns its exit code (0 passed, 1 failed, 2 bad input, 3 this machine cannot)."""
-    arguments = _parser(argv).parse_args(argv)
-    # An ordinary user's PATH on Debian leaves out where ip and iptables are.
-    os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without these letters shows question marks
     try:
-        return int(arguments.run(arguments) or 0)
+        status = _run(argv)
+        sys.stdout.flush()
     except TestbedError as error:
         print(f"testbed: {error}", file=sys.stderr)
         return error.exit_code
@@ -37,8 +41,27 @@ def main(argv: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our output went away (`| head`): not our failure, and nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _discard_output()
         return 0
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        print(f"testbed: {error.filename or 'stdout'}: {error.strerror}", file=sys.stderr)
+        _discard_output()
+        return 1
+    return status
+
+
+def _run(argv: Sequence[str]) -> int:
+    arguments = _parser(argv).parse_args(argv)
+    # An ordinary user's PATH on Debian leaves out where ip and iptables are.
+    os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
+    return int(arguments.run(arguments) or 0)
+
+
+def _discard_output() -> None:
+    """What could not be written stays in the stream's buffer, and Python would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def commands() -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -86,3 +88,37 @@ def test_a_target_has_a_kind_and_a_name(word: str, parts: tuple[str, str]) -> No
 def test_half_a_target_is_refused(word: str) -> None:
     with pytest.raises(UsageError, match="give KIND/NAME"):
         common.split_target(word)
+
+
+def run_command(code: str, stdout: int | IO[bytes], **env: str) -> subprocess.CompletedProcess[bytes]:
+    """The command in a Python of its own, as its entry point runs it."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import sys; from testbed.cli import main; {code}"],
+        cwd=ROOT, env={**os.environ, **env}, stdout=stdout, stderr=subprocess.PIPE, check=False,
+    )  # fmt: skip
+
+
+def test_a_full_disk_is_told_in_one_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = run_command("sys.exit(main.main(['inspect', '--all']))", full)
+    assert (done.returncode, done.stderr) == (1, b"testbed: stdout: No space left on device\n")
+
+
+def test_letters_that_the_terminal_lacks_are_replaced() -> None:
+    code = "sys.exit(main.main(['get', '--name', 'x', 'w\u00edd\u01e5ets']))"
+    done = run_command(code, subprocess.DEVNULL, LC_ALL="C", PYTHONIOENCODING="ascii:strict")
+    assert done.returncode == 2
+    assert b"w?d?ets" in done.stderr
+
+
+def test_ctrl_c_while_a_command_is_loaded_is_told_in_one_line() -> None:
+    code = (
+        "import signal, importlib.abc\n"
+        "class Interrupt(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'testbed.cli.get': signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "sys.exit(main.main(['get', 'pods']))"
+    )
+    done = run_command(code, subprocess.DEVNULL)
+    assert (done.returncode, done.stderr) == (130, b"testbed: interrupted\n")
