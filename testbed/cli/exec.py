@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from testbed.cli import common
 from testbed.cluster.rpc import Client
-from testbed.errors import UsageError
+from testbed.errors import CommandFailed, UsageError
 from testbed.machine import sandbox
 from testbed.machine.enter import environment, run_inside
 
@@ -27,7 +28,18 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the program: its exit code is ours, and so are its terminal and its signals."""
+    """Run the program: its exit code is ours, and so are its terminal and its signals.
+
+    As in a shell, 127 says that there is no such program, 126 that it cannot be run.
+    """
+    try:
+        return _run(arguments)
+    except CommandFailed as error:
+        print(f"testbed: {error}", file=sys.stderr)
+        return error.status
+
+
+def _run(arguments: argparse.Namespace) -> int:
     target, argv = _split(arguments.words, arguments.sandbox)
     instance = sandbox.get(arguments.name)
     daemon = Path(f"/proc/{instance.daemon.pid}")
@@ -36,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     with Client(instance.socket) as client:
         netns, pid = _place(client, arguments, target)
     if pid is None:
-        return run_inside(daemon, ["ip", "netns", "exec", netns, *argv])
+        return run_inside(
+            daemon, ["ip", "netns", "exec", netns, "env", "--", *argv]
+        )  # env(1) has a shell's statuses, ip has not
     container = daemon / f"root/proc/{pid}"  # the sandbox's own /proc, which has its own numbers
     return run_inside(container, argv, environment(container))
 

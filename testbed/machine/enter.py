@@ -22,6 +22,7 @@ from testbed.machine import libc
 
 INNER = ("mnt", "net", "ipc", "uts", "pid_for_children")
 FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)  # a terminal sends these to the program as well
+NOT_EXECUTABLE, NOT_FOUND = 126, 127  # a shell's statuses (POSIX, 2.8.2 Exit Status for Commands)
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -42,7 +43,8 @@ def run_inside(process: Path, argv: Sequence[str], env: Mapping[str, str] | None
     try:
         program = subprocess.Popen(argv, env=env)
     except OSError as error:
-        raise CommandFailed(argv, 127, error.strerror or str(error)) from error
+        status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+        raise CommandFailed(argv, status, error.strerror or str(error)) from error
     for number in PASSED_ON:
         signal.signal(number, lambda number, _: program.send_signal(number))
     for missed in early:

@@ -152,5 +152,12 @@ def test_a_container_that_is_not_there(lab: Command) -> None:
 @pytest.mark.parametrize("place", PLACES)
 def test_a_program_that_is_not_there(lab: Command, place: str) -> None:
     done = lab.run("exec", *PLACES[place], "--", "/no/such/program")
-    assert done.returncode != 0
+    assert done.returncode == 127
     assert "/no/such/program" in done.stderr
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_program_that_cannot_be_run(lab: Command, place: str) -> None:
+    done = lab.run("exec", *PLACES[place], "--", "/etc")
+    assert done.returncode == 126
+    assert "/etc" in done.stderr
