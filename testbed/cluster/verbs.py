@@ -48,9 +48,9 @@ class Verbs:
         applied = self._daemon.registry.apply([Manifest.from_json(manifest) for manifest in manifests])
         return [asdict(each) for each in applied]
 
-    def do_delete(self, kind: str, namespace: str, name: str, grace: int | None = None) -> None:
-        """Tell an object to end."""
-        self._daemon.registry.delete(kind, namespace, name, grace)
+    def do_delete(self, kind: str, namespace: str, name: str, grace: int | None = None) -> str:
+        """Tell an object to end; its uid. It is gone when no object has that any more."""
+        return self._daemon.registry.delete(kind, namespace, name, grace)
 
     def do_get(self, kind: str, namespace: str | None = None, name: str | None = None) -> list[Object]:
         """Objects as they are now."""

@@ -57,8 +57,8 @@ class Registry:
                 raise ManifestErrors(mistakes)
             return [self._write(item) for item in drafts]
 
-    def delete(self, kind: str, namespace: str, name: str, grace_seconds: int | None = None) -> None:
-        """Tell an object to end; `grace_seconds` overrides a pod's own grace period (0: at once).
+    def delete(self, kind: str, namespace: str, name: str, grace_seconds: int | None = None) -> str:
+        """Tell an object to end; `grace_seconds` overrides a pod's own grace period (0: at once). Returns its uid.
 
         What depends on it follows by the controllers. Raises NotFound; UsageError for a namespace that the
         cluster cannot be without, and for a node: its host and its agent are there as long as the cluster.
@@ -73,6 +73,7 @@ class Registry:
             if kind == "Node":
                 raise UsageError(f'nodes "{name}" is forbidden: nodes come from the Cluster document alone')
             end(self._store, obj, grace_seconds)
+            return str(obj["metadata"]["uid"])
 
     def _write(self, item: Draft) -> Applied:
         if item.old is None:
