@@ -10,9 +10,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from testbed.errors import UsageError
+from testbed.errors import MeasurementInvalid, UsageError
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,7 +24,12 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument(
         "--repeats", type=int, help="how often each block is measured (default: the scenario's)"
     )
-    parser.add_argument("--time", type=float, metavar="SECONDS", help="begin no repeat that would end later")
+    parser.add_argument(
+        "--time",
+        type=float,
+        metavar="SECONDS",
+        help="begin no repeat that would end later, and cut one that does",
+    )
     parser.add_argument("--seed", type=int, default=1, help="draws the order of blocks and the source ports")
     parser.set_defaults(run=run)
 
@@ -48,9 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
     with _stopped_once():
         try:
             with bar:
-                runner.run()
+                run = runner.run()
         finally:
             _report(out)
+    if not run.blocks:
+        raise MeasurementInvalid(f"bench: the time was over too early: {' '.join(run.notes)}")
     return 0
 
 
@@ -59,10 +67,10 @@ def _stopped_once() -> Iterator[None]:
     """SIGTERM ends the run as Ctrl-C does; what comes after the first is ignored, so that the run ends whole."""
     stops = (signal.SIGINT, signal.SIGTERM)
 
-    def stop(_number: int, _frame: object) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         for each in stops:
             signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        signal.default_int_handler(number, frame)
 
     before = {each: signal.signal(each, stop) for each in stops}
     try:

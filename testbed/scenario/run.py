@@ -41,13 +41,30 @@ class Options:
     seed: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The time that a run may take, in seconds from `begun` on `clock`."""
+
+    begun: float
+    seconds: float
+    clock: Callable[[], float] = time.monotonic
+
+    def fits(self, lasts: float) -> bool:
+        """True if what `lasts` so many seconds would end in time."""
+        return self.clock() + lasts <= self.begun + self.seconds
+
+    def over(self) -> bool:
+        """True if what was begun in time must be cut."""
+        return self.clock() > self.begun + self.seconds * OVERTIME
+
+
 class Runner:
     """One run of one scenario."""
 
     def __init__(self, spec: Spec, options: Options, told: Told) -> None:
         """Make the folder of the result. Raises UsageError if it holds one already."""
         self._spec, self._options, self._told = spec, options, told
-        self._begun = time.monotonic()
+        self._time = Allowance(time.monotonic(), options.seconds)
         self._cpus = _cpus()
         scenario = Scenario(spec.name, spec.title, spec.question)
         self._folder = RunFolder(options.out, scenario, options.command, gather())
@@ -95,7 +112,7 @@ class Runner:
         lasted = 0.0
         for repeat in range(self._options.repeats):
             start = time.monotonic()
-            if repeat and start + lasted > self._begun + self._options.seconds:
+            if repeat and not self._time.fits(lasted):
                 self._note_the_time(repeat, "another would not have ended within")
                 return True
             if not self._repeat(arms, measurement, repeat):
@@ -114,7 +131,7 @@ class Runner:
         ]
         before, total = repeat * len(steps), self._options.repeats * len(steps)
         for number, (name, step) in enumerate(steps):
-            if time.monotonic() > self._begun + self._options.seconds * OVERTIME:
+            if self._time.over():
                 return False
             self._told(name, before + number, total)
             step()

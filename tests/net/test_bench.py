@@ -18,7 +18,7 @@ import pytest
 
 from testbed.bench.results.files import load_run
 from testbed.bench.results.model import Run
-from tests.net.command import PROGRAM, ROOT, Command, command, finished
+from tests.net.command import PROGRAM, ROOT, Command, command, finished, record
 from tests.waiting import until
 
 SCENARIO = """
@@ -54,10 +54,10 @@ def lab() -> Iterator[Command]:
         yield made
 
 
-def scenario(lab: Command, change: tuple[str, str] = ("", "")) -> str:
+def scenario(lab: Command) -> str:
     """The folder of the tiny scenario."""
     home = lab.person.home
-    (home / "scenario.yaml").write_text(SCENARIO.replace(*change) if change[0] else SCENARIO)
+    (home / "scenario.yaml").write_text(SCENARIO)
     (home / "manifests").symlink_to(ROOT / "scenarios/first-light/manifests")
     return str(home)
 
@@ -97,6 +97,29 @@ def test_a_report_can_be_made_again(lab: Command) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "A tiny scenario" in page.read_text()
+
+
+def test_no_block_is_begun_when_the_time_is_over(lab: Command) -> None:
+    done = finished(lab.begin_watched(*bench(lab, scenario(lab), "--time", "0.001")))
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "the time was over too early" in done.stderr
+    assert not kept(lab).blocks
+
+
+def test_a_block_that_fails_keeps_those_before(lab: Command) -> None:
+    running = lab.begin_watched(*bench(lab, scenario(lab)))
+    pid = started_by(running.pid)
+    assert running.stderr is not None
+    assert any("repeat 2" in line for line in running.stderr)
+    found = record(lab.person.folder(f"bench-{pid}-1"))
+    assert found is not None
+    found.daemon.kill()
+    done = finished(running)
+    run = kept(lab)
+    assert done.returncode == 1
+    assert len(run.blocks) >= CELLS
+    assert any("The run ended early" in note for note in run.notes)
+    assert not instances(lab, pid)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 from testbed.kube.objects import Loaded, field_errors, load_text
 from testbed.scenario import fillers
 from testbed.scenario.measure import cells, order
+from testbed.scenario.run import Allowance
 from testbed.scenario.shape import cluster_for
 from testbed.scenario.spec import ArmSpec, ProbeSpec, Spec, Target
 
@@ -110,3 +111,15 @@ def test_an_arms_cluster_has_its_own_datapath(datapath: str, variant: str, optio
 
 def test_without_a_cluster_document_there_is_the_usual_one() -> None:
     assert cluster_for(Loaded(()), "iptables").networking.kube_proxy_mode == "iptables"
+
+
+@pytest.mark.parametrize(
+    ("now", "lasts", "fits", "over"),
+    [(100, 60, True, False), (140, 20, True, False), (140, 21, False, False), (165, 1, False, False),
+     (167, 0, False, True)],
+)  # fmt: skip
+def test_a_repeat_is_begun_if_it_fits_and_cut_if_it_is_far_too_long(
+    now: float, lasts: float, fits: bool, over: bool
+) -> None:
+    allowance = Allowance(begun=100.0, seconds=60.0, clock=lambda: now)
+    assert (allowance.fits(lasts), allowance.over()) == (fits, over)

@@ -63,34 +63,34 @@ def test_our_own_scenarios_are_right(scenario: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "path", "message"),
+    ("change", "place", "message"),
     [
-        ("client: client", "client: nope", 7, "client", "no Pod 'nope'"),
-        ("from: noise,", "from: nope,", 8, "noise.from", "no Pod 'nope'"),
-        ("to: noise-sink", "to: nope", 8, "noise.to", "no Pod 'nope'"),
-        ("to: noise-sink", "to: client", 8, "noise.to", "takes no packets on port 9/UDP"),
-        ("service: zz-target", "service: nope", 9, "target.service", "no Service 'nope'"),
-        ("udpPort: 9", "udpPort: 80", 9, "target.udpPort", "has no port 80/UDP"),
-        ("tcpPort: 80", "tcpPort: 81", 9, "target.tcpPort", "has no port 81/TCP"),
-        ("variant: nft", "variant: bogus", 12, "arms[1].variant", "no variant 'bogus'"),
-        ("none, path", "none, variant: nft, path", 11, "arms[0].variant", "no variant 'nft'"),
-        ("datapath: iptables", "datapath: iptable", 12, "arms[1].datapath", "no datapath 'iptable'"),
-        ("id: nft", "id: direct", 12, "arms[1].id", "is there already"),
-        ("path: direct", "path: service", 11, "arms[0].path", "no datapath would bring"),
-        ("[1, 20]", "[1, 1]", 12, "arms[1].services", "non-unique"),
-        ("noise: {from: noise, to: noise-sink}\n", "", 12, "probes", "nobody makes noise"),
-        ("5000]", "99999999]", 14, "probes[0].load[1]", "maximum of 1000000"),
-        ("rate: 1000", "rate: 99999999", 14, "probes[0].rate", "maximum of 1000000"),
-        ("rate: 1000", "rate: 1", 14, "probes[0].rate", "one block alone would take 110 s"),
-        ("count: 100", "count: 60000", 14, "probes[0].count", "maximum of 50000"),
-        ("seconds: 60", "second: 60", 1, "", "'second' was unexpected"),
+        (("client: client", "client: nope"), (7, "client"), "no Pod 'nope'"),
+        (("from: noise,", "from: nope,"), (8, "noise.from"), "no Pod 'nope'"),
+        (("to: noise-sink", "to: nope"), (8, "noise.to"), "no Pod 'nope'"),
+        (("to: noise-sink", "to: client"), (8, "noise.to"), "takes no packets on port 9/UDP"),
+        (("service: zz-target", "service: nope"), (9, "target.service"), "no Service 'nope'"),
+        (("udpPort: 9", "udpPort: 80"), (9, "target.udpPort"), "has no port 80/UDP"),
+        (("tcpPort: 80", "tcpPort: 81"), (9, "target.tcpPort"), "has no port 81/TCP"),
+        (("variant: nft", "variant: bogus"), (12, "arms[1].variant"), "no variant 'bogus'"),
+        (("none, path", "none, variant: nft, path"), (11, "arms[0].variant"), "no variant 'nft'"),
+        (("datapath: iptables", "datapath: iptable"), (12, "arms[1].datapath"), "no datapath 'iptable'"),
+        (("id: nft", "id: direct"), (12, "arms[1].id"), "is there already"),
+        (("path: direct", "path: service"), (11, "arms[0].path"), "no datapath would bring"),
+        (("[1, 20]", "[1, 1]"), (12, "arms[1].services"), "non-unique"),
+        (("noise: {from: noise, to: noise-sink}\n", ""), (12, "probes"), "nobody makes noise"),
+        (("5000]", "99999999]"), (14, "probes[0].load[1]"), "maximum of 1000000"),
+        (("rate: 1000", "rate: 99999999"), (14, "probes[0].rate"), "maximum of 1000000"),
+        (("rate: 1000", "rate: 1"), (14, "probes[0].rate"), "one block alone would take 110 s"),
+        (("count: 100", "count: 60000"), (14, "probes[0].count"), "maximum of 50000"),
+        (("seconds: 60", "second: 60"), (1, ""), "'second' was unexpected"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place(
-    tmp_path: Path, old: str, new: str, line: int, path: str, message: str
+    tmp_path: Path, change: tuple[str, str], place: tuple[int, str], message: str
 ) -> None:
-    (mistake,) = mistakes(tmp_path, (old, new))
-    assert (mistake.file, mistake.line, mistake.path) == (str(tmp_path / "scenario.yaml"), line, path)
+    (mistake,) = mistakes(tmp_path, change)
+    assert (mistake.file, mistake.line, mistake.path) == (str(tmp_path / "scenario.yaml"), *place)
     assert message in mistake.message
 
 
