@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -49,9 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
         out.absolute(), ("testbed", *sys.argv[1:]), arguments.repeats or spec.repeats,
         arguments.time or spec.seconds, arguments.seed,
     )  # fmt: skip
-    bar = _Bar()
-    runner = Runner(spec, options, bar)
-    with _stopped_once():
+    bar, stop = _Bar(), _Stop()
+
+    def told(stage: str, done: int, total: int) -> None:
+        stop.check()
+        bar(stage, done, total)
+
+    runner = Runner(spec, options, told)
+    with stop:
         try:
             with bar:
                 run = runner.run()
@@ -62,22 +65,32 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _stopped_once() -> Iterator[None]:
+class _Stop:
     """SIGTERM ends the run as Ctrl-C does; what comes after the first is ignored, so that the run ends whole."""
-    stops = (signal.SIGINT, signal.SIGTERM)
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each in stops:
-            signal.signal(each, signal.SIG_IGN)
-        signal.default_int_handler(number, frame)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    before = {each: signal.signal(each, stop) for each in stops}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> _Stop:
+        self._before = {number: signal.signal(number, self._stop) for number in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if not self._asked:
+            self._asked = True
+            signal.default_int_handler(number, frame)
+
+    def check(self) -> None:
+        """Stop now if that was asked for: Python drops what a handler raises in the middle of a fork."""
+        if self._asked:
+            signal.default_int_handler(signal.SIGINT, None)
 
 
 def _report(out: Path) -> None:
