@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from testbed.cli import common
 from testbed.cli.progress import ReadyBar
@@ -22,11 +23,12 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, hand in, print what became of each."""
-    loaded = common.load_files(arguments.filename)
+    loaded = common.read_files(arguments.filename)
     if loaded.cluster:
         raise UsageError("apply: a Cluster document cannot be changed while it runs; use: testbed deploy")
     with common.client(arguments.name) as client, ReadyBar() as bar:
-        for each in client.call("apply", manifests=[m.to_json() for m in loaded.manifests]):
+        manifests, mistakes = [m.to_json() for m in loaded.manifests], [asdict(m) for m in loaded.mistakes]
+        for each in client.call("apply", manifests=manifests, mistakes=mistakes):
             print(f"{_word(each['kind'])}/{each['name']} {each['verb']}")
         if arguments.wait:
             client.call("wait", bar, timeout=arguments.timeout)

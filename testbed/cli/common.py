@@ -8,8 +8,8 @@ import sys
 from typing import Any
 
 from testbed.cluster.rpc import Client
-from testbed.errors import UsageError
-from testbed.kube.objects import Loaded, load
+from testbed.errors import ManifestErrors, UsageError
+from testbed.kube.objects import Loaded, read
 from testbed.machine import sandbox
 from testbed.machine.paths import DEFAULT_NAME
 
@@ -40,8 +40,16 @@ def client(name: str) -> Client:
 
 
 def load_files(paths: list[str]) -> Loaded:
-    """Read manifests, warn on stderr about what is passed over."""
-    loaded = load(paths, sys.stdin)
+    """Read manifests, warn on stderr about what is passed over. Raises ManifestErrors."""
+    loaded = read_files(paths)
+    if loaded.mistakes:
+        raise ManifestErrors(loaded.mistakes)
+    return loaded
+
+
+def read_files(paths: list[str]) -> Loaded:
+    """As `load_files`, for whoever adds the cluster's mistakes to those in the files."""
+    loaded = read(paths, sys.stdin)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return loaded

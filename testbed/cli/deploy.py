@@ -31,13 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Check all input, start the sandbox with the objects, wait until everything is ready."""
     start = time.monotonic()
     own = [str(topologies.path(arguments.topology))] if arguments.topology else []
-    loaded = common.load_files(own + arguments.filename) if own or arguments.filename else None
+    loaded = common.read_files(own + arguments.filename) if own or arguments.filename else None
     cluster = (loaded and loaded.cluster) or default_cluster()
     # Imported before the fork, by the process that becomes the daemon; other commands should not pay for it.
     from testbed.cluster import daemon
 
     manifests = loaded.manifests if loaded else ()
-    daemon.check(cluster, manifests)
+    daemon.check(cluster, manifests, loaded.mistakes if loaded else ())
     instance = sandbox.start(
         arguments.name, partial(daemon.run, arguments.name, cluster, manifests=manifests)
     )

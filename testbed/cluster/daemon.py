@@ -21,7 +21,7 @@ from testbed.cluster.server import Server
 from testbed.cluster.verbs import Verbs
 from testbed.datapaths import find
 from testbed.datapaths.contract import Datapath, Machine
-from testbed.errors import FeatureMissing, NotFound
+from testbed.errors import FeatureMissing, Mistake, NotFound
 from testbed.kube.api.registry import Registry
 from testbed.kube.controllers import Manager, all_controllers, create_nodes
 from testbed.kube.objects import ClusterConfig, Manifest
@@ -87,17 +87,18 @@ class Daemon:
         return self.agents[node]
 
 
-def check(cluster: ClusterConfig, manifests: Sequence[Manifest]) -> None:
+def check(cluster: ClusterConfig, manifests: Sequence[Manifest], mistakes: Sequence[Mistake] = ()) -> None:
     """What this cluster or this machine would refuse, before anything is started.
 
-    Raises ManifestErrors; UsageError if the datapath or an option of it does not exist, FeatureMissing if this
-    machine lacks what it needs.
+    `mistakes` are those that were found in the files already. Raises ManifestErrors with them and with more;
+    UsageError if the datapath or an option of it does not exist, FeatureMissing if this machine lacks what it
+    needs.
     """
-    if cluster.networking.kube_proxy_mode != NO_DATAPATH:
-        check_datapath(_datapath(cluster), ThisMachine())
     store = Store()
     create_nodes(store, cluster)
-    Registry(store, cluster).apply(manifests)
+    Registry(store, cluster).apply(manifests, mistakes)
+    if cluster.networking.kube_proxy_mode != NO_DATAPATH:
+        check_datapath(_datapath(cluster), ThisMachine())
 
 
 def _datapath(cluster: ClusterConfig) -> Datapath:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.cluster.rpc import Progress
 from testbed.cluster.server import Verb
-from testbed.errors import NotFound
+from testbed.errors import Mistake, NotFound
 from testbed.kube.objects import Manifest
 from testbed.kube.store import Object
 
@@ -42,10 +42,15 @@ class Verbs:
             "version": self._daemon.store.version,
         }
 
-    def do_apply(self, manifests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Bring objects in, all or none."""
+    def do_apply(
+        self, manifests: Sequence[Mapping[str, Any]], mistakes: Sequence[Mapping[str, Any]] = ()
+    ) -> list[dict[str, Any]]:
+        """Bring objects in, all or none; none if there are `mistakes` already, which are told with those here."""
         self._daemon.health.check()
-        applied = self._daemon.registry.apply([Manifest.from_json(manifest) for manifest in manifests])
+        applied = self._daemon.registry.apply(
+            [Manifest.from_json(manifest) for manifest in manifests],
+            [Mistake(**mistake) for mistake in mistakes],
+        )
         return [asdict(each) for each in applied]
 
     def do_delete(self, kind: str, namespace: str, name: str, grace: int | None = None) -> str:

@@ -64,6 +64,16 @@ def test_every_mistake_is_told_with_file_line_and_field(lab: Command, verb: str)
     assert "hint: " in done.stderr
 
 
+@pytest.mark.parametrize("verb", ["deploy", "apply"])
+def test_what_the_cluster_refuses_is_told_together_with_what_is_wrong_in_itself(
+    lab: Command, verb: str
+) -> None:
+    refused = m.text(m.pod("lost", spec={"nodeName": "node99"}), m.service("third", clusterIP="10.97.0.1"))
+    done = lab.run(verb, "-f", "-", stdin=f"{BAD}---\n{refused}")
+    assert done.returncode == 2
+    assert {*LINES, "spec.nodeName", "spec.clusterIP"} <= told_lines(done.stderr, "-").keys()
+
+
 def test_a_bad_deploy_starts_nothing() -> None:
     with command("bad") as lab:
         done = lab.run("deploy", "--topology", "one-node", "-f", "-", stdin=BAD)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from testbed.errors import ManifestErrors, NotFound, UsageError
+from testbed.errors import ManifestErrors, Mistake, NotFound, UsageError
 from testbed.kube.api.admission import ADMIT, allocate, check_namespaces, check_unique
 from testbed.kube.api.draft import Draft, draft
 from testbed.kube.objects import ClusterConfig, Manifest
@@ -38,11 +38,12 @@ class Registry:
                 if store.get("Namespace", "", name) is None:
                     store.create(_namespace(name))
 
-    def apply(self, manifests: Sequence[Manifest]) -> list[Applied]:
+    def apply(self, manifests: Sequence[Manifest], mistakes: Sequence[Mistake] = ()) -> list[Applied]:
         """Bring objects to what the manifests say, all or none, in one transaction of the store.
 
         A field that the server fills in and the manifest leaves out keeps its value. Raises ManifestErrors
-        with every mistake of every manifest; then nothing was changed.
+        with every mistake of every manifest, and with `mistakes`, which were found before; then nothing was
+        changed.
         """
         with self._store.transaction():
             drafts = [draft(self._store, manifest) for manifest in manifests]
@@ -52,9 +53,9 @@ class Registry:
                 if item.kind in ADMIT:
                     ADMIT[item.kind](self._store, item)
             allocate(self._store, self._cluster, [item for item in drafts if item.kind == "Service"])
-            mistakes = [mistake for item in drafts for mistake in item.mistakes]
-            if mistakes:
-                raise ManifestErrors(mistakes)
+            found = [*mistakes, *(mistake for item in drafts for mistake in item.mistakes)]
+            if found:
+                raise ManifestErrors(found)
             return [self._write(item) for item in drafts]
 
     def delete(self, kind: str, namespace: str, name: str, grace_seconds: int | None = None) -> str:

@@ -11,7 +11,7 @@ from testbed.kube.objects.defaults import defaulted
 from testbed.kube.objects.deployment import selects
 from testbed.kube.objects.fields import FieldError
 from testbed.kube.objects.kinds import KINDS, Kind, kind_named
-from testbed.kube.objects.load import Loaded, load, load_text
+from testbed.kube.objects.load import Loaded, load, load_text, read
 from testbed.kube.objects.source import Manifest, Source
 from testbed.kube.objects.validate import field_errors
 
@@ -32,5 +32,6 @@ __all__ = [
     "kind_named",
     "load",
     "load_text",
+    "read",
     "selects",
 ]

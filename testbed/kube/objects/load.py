@@ -23,22 +23,36 @@ from testbed.kube.objects.source import Manifest, Source
 from testbed.kube.objects.validate import checked
 
 _ENDINGS = frozenset({".yaml", ".yml", ".json"})
+_STAND_ON_OTHERS = KINDS.keys() - {"Namespace"}
 _SERVER_FIELDS = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What was handed in: objects in their order, the cluster if it was described, lines to warn with."""
+    """What was handed in: objects in their order, the cluster if it was described, lines to warn with.
+
+    With `mistakes`, the manifests are those that a cluster can judge nevertheless: sound ones, each name once, and
+    none at all if a Cluster, a Namespace or a document that cannot be read is among the mistaken ones.
+    """
 
     manifests: tuple[Manifest, ...]
     cluster: ClusterConfig | None = None
     warnings: tuple[str, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
 
 
 def load(paths: Sequence[str], stdin: TextIO | None = None) -> Loaded:
     """Read files, directories (with all below them) and `-`, which is `stdin`.
 
     Raises ManifestErrors with every mistake found, also if a path cannot be read or there is nothing in any.
+    """
+    return _sound(read(paths, stdin))
+
+
+def read(paths: Sequence[str], stdin: TextIO | None = None) -> Loaded:
+    """As `load`, for whoever has mistakes of their own to add: those in the files are in the result.
+
+    Raises ManifestErrors only if there is nothing to read.
     """
     if not paths:
         raise ManifestErrors(
@@ -60,7 +74,13 @@ def load_text(text: str, file: str) -> Loaded:
     collected = _Collected()
     with _no_collections():
         collected.add_text(text, file)
-    return collected.loaded()
+    return _sound(collected.loaded())
+
+
+def _sound(loaded: Loaded) -> Loaded:
+    if loaded.mistakes:
+        raise ManifestErrors(loaded.mistakes)
+    return loaded
 
 
 @contextlib.contextmanager
@@ -113,6 +133,7 @@ class _Collected:
     manifests: list[Manifest] = field(default_factory=list)
     clusters: list[Manifest] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
+    groundless: bool = False  # what other documents stand on is mistaken, so they cannot be judged
     unknown: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add_text(self, text: str, file: str) -> None:
@@ -123,6 +144,7 @@ class _Collected:
     def _add(self, document: Document) -> None:
         body, source = document.body, document.source
         self.mistakes += document.mistakes
+        self.groundless |= bool(document.mistakes)
         if document.mistakes and body is None:
             return
         if not isinstance(body, dict):
@@ -136,17 +158,19 @@ class _Collected:
     def _add_known(self, body: dict[str, Any], source: Source) -> None:
         new, errors = checked(body)
         self.mistakes += [source.mistake(error.path, error.message, error.hint) for error in errors]
+        self.groundless |= bool(errors) and body.get("kind") not in _STAND_ON_OTHERS
         if not errors:
             manifest = Manifest(_without_server_fields(new), source)
             (self.clusters if new["kind"] == CLUSTER.name else self.manifests).append(manifest)
 
     def loaded(self) -> Loaded:
-        """The result, if nothing was wrong. Raises ManifestErrors."""
-        mistakes = [*self.mistakes, *_twice(self.manifests), *_more_clusters(self.clusters)]
-        if mistakes:
-            raise ManifestErrors(mistakes)
+        """The result, with what is wrong."""
+        twice = list(_twice(self.manifests))
+        mistakes = [*self.mistakes, *twice, *_more_clusters(self.clusters)]
         cluster = cluster_of(self.clusters[0].body) if self.clusters else None
-        return Loaded(tuple(self.manifests), cluster, tuple(_warnings(self.unknown)))
+        manifests = _first_of_each(self.manifests) if twice else self.manifests
+        judged = () if self.groundless else tuple(manifests)
+        return Loaded(judged, cluster, tuple(_warnings(self.unknown)), tuple(mistakes))
 
 
 def _is_foreign(body: dict[str, Any]) -> bool:
@@ -165,11 +189,20 @@ def _without_server_fields(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+def _first_of_each(manifests: Sequence[Manifest]) -> list[Manifest]:
+    return list({_key(manifest): manifest for manifest in reversed(manifests)}.values())[::-1]
+
+
+def _key(manifest: Manifest) -> tuple[str, str, str]:
+    metadata = manifest.body["metadata"]
+    return manifest.body["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
 def _twice(manifests: Sequence[Manifest]) -> Iterator[Mistake]:
     seen: dict[tuple[str, str, str], Source] = {}
     for manifest in manifests:
-        metadata, source = manifest.body["metadata"], manifest.source
-        kind, namespace, name = manifest.body["kind"], metadata.get("namespace", ""), metadata["name"]
+        source = manifest.source
+        kind, namespace, name = _key(manifest)
         first = seen.setdefault((kind, namespace, name), source)
         if first is not source:
             full_name = f"{namespace}/{name}" if namespace else name

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import ManifestErrors
-from testbed.kube.objects import load, load_text
+from testbed.kube.objects import load, load_text, read
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {{name: {}}}\nspec: {{ports: [{{port: 80}}]}}\n"
 DUMP = Path(__file__).parents[3] / "data" / "kube-proxy-dumps" / "objects.json"
@@ -138,3 +138,23 @@ def test_objects_of_a_real_cluster() -> None:
     assert loaded.warnings == (
         "kind ServiceCIDR (networking.k8s.io/v1) is not known here: 1 object is ignored",
     )
+
+
+GOOD = "apiVersion: v1\nkind: Namespace\nmetadata: {name: team}\n"
+BAD_SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 70000}]}\n"
+BAD_NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: Team_1}\n"
+
+
+@pytest.mark.parametrize(
+    ("texts", "sound"),
+    [
+        ((GOOD, BAD_SERVICE), ["team"]),
+        ((GOOD, GOOD), ["team"]),
+        ((GOOD, BAD_NAMESPACE), []),
+        ((GOOD, "kind: ["), []),
+    ],
+)
+def test_beside_mistakes_there_is_what_a_cluster_can_judge(texts: tuple[str, ...], sound: list[str]) -> None:
+    loaded = read(["-"], io.StringIO("---\n".join(texts)))
+    assert [manifest.body["metadata"]["name"] for manifest in loaded.manifests] == sound
+    assert loaded.mistakes
