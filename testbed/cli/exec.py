@@ -14,6 +14,9 @@ from testbed.machine.enter import environment, run_inside
 
 DESCRIPTION = """Run a program inside: testbed exec node1 -- iptables-save; testbed exec pod/web-1 -- sh;
 testbed exec client1 -- ping 192.168.0.1; testbed exec --sandbox -- ip netns"""
+# A node's, client's or served pod's name as its host name; the shell's `exec` has a shell's statuses, ip has not.
+UNDER_ITS_NAME = 'hostname "$0" && exec "$@"'
+LONGEST_HOSTNAME = 63
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,9 +51,8 @@ def _run(arguments: argparse.Namespace) -> int:
     with Client(instance.socket) as client:
         netns, pid = _place(client, arguments, target)
     if pid is None:
-        return run_inside(
-            daemon, ["ip", "netns", "exec", netns, "env", "--", *argv]
-        )  # env(1) has a shell's statuses, ip has not
+        named = ["unshare", "--uts", "sh", "-c", UNDER_ITS_NAME, netns.rpartition("_")[2][:LONGEST_HOSTNAME]]
+        return run_inside(daemon, ["ip", "netns", "exec", netns, *named, *argv])
     container = daemon / f"root/proc/{pid}"  # the sandbox's own /proc, which has its own numbers
     return run_inside(container, argv, environment(container))
 
