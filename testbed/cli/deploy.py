@@ -49,6 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
         undo.pop_all()
     seconds = time.monotonic() - start
     print(
-        f"lab instance {arguments.name}: {state['nodes']} nodes, {state['ready']} pods ready in {seconds:.2f} s"
+        f"lab instance {arguments.name}: {len(cluster.nodes)} nodes, {state['ready']} pods ready in {seconds:.2f} s"
     )
     return 0

@@ -1,8 +1,9 @@
 """Mininet without its price: hosts that start no shell until someone needs one, links that run no command.
 
-Stock Mininet starts a shell per host and about ten commands per link, 70 ms together. Here a host is a named
-namespace (`/run/netns/NAME`), a link is two names, and `machine.links` lays the wire over netlink. What people
-use Mininet for is kept: names, `cmd`, `popen`, links, the CLI. The only importer of Mininet besides `topo.py`.
+Stock Mininet starts a shell per host and about ten commands per link (benchmarks/bench_bringup.py tells what that
+costs). Here a host is a named namespace (`/run/netns/NAME`), a link is two names, and `machine.links` lays the wire
+over netlink. What people use Mininet for is kept: names, `cmd`, `popen`, links, the CLI. Besides this file only
+`shell.py` imports Mininet, for its CLI.
 """
 
 from __future__ import annotations
