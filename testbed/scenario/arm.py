@@ -36,6 +36,7 @@ class BuiltArm:
         self._noise_cpu, probe_cpu = cpus
         cluster = cluster_for(spec.loaded, arm.datapath, arm.variant)
         self._toggle = 0
+        self._paths: dict[str, Path] = {}
         self.instance = sandbox.start(name, partial(daemon.run, name, cluster))
         with contextlib.ExitStack() as undo:
             undo.callback(sandbox.destroy, self.instance)
@@ -78,7 +79,15 @@ class BuiltArm:
         )
 
     def path(self, protocol: str) -> Path:
-        """The way from the client to the target: to one pod's address, or to the Service's."""
+        """The way from the client to the target: to one pod's address, or to the Service's.
+
+        Looked up once: it does not change, and asking lists every EndpointSlice of the arm.
+        """
+        if protocol not in self._paths:
+            self._paths[protocol] = self._find_path(protocol)
+        return self._paths[protocol]
+
+    def _find_path(self, protocol: str) -> Path:
         client, targets = self._pod(self.spec.client), self._targets()
         direct = self.arm.path == "direct"
         ports = {"UDP": self.spec.target.udp_port, "TCP": self.spec.target.tcp_port}
