@@ -9,8 +9,6 @@ fed with nothing but the changed chains: what no implementation on top of it can
 from __future__ import annotations
 
 import argparse
-import ctypes
-import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -20,12 +18,11 @@ from multiprocessing import get_context
 from typing import Any
 
 from testbed.datapaths.iptables.datapath import IptablesDatapath, datapath
-from testbed.errors import KernelStateError
+from testbed.machine import libc
 from testbed.machine.run import Result, run
 from testbed.proxier.plan import NodeFacts
 from testbed.proxier.proxier import Proxier
 
-CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 FACTS = NodeFacts("node1", (ip_address("192.168.0.1"),), (ip_network("10.244.0.0/16"),))
 REPEATS = 7
 
@@ -70,8 +67,7 @@ class Recorder(Here):
 
 def fresh_namespace() -> None:
     """Move this process into a network namespace of its own, with mounts of its own."""
-    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS | CLONE_NEWNET) != 0:
-        raise KernelStateError(f"unshare: {os.strerror(ctypes.get_errno())}")
+    libc.unshare(libc.CLONE_NEWNS | libc.CLONE_NEWNET)
 
 
 def service(index: int) -> dict[str, Any]:
