@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, Protocol
 
 from testbed.cluster.pace import Pace
 from testbed.datapaths.contract import Applied, Datapath
@@ -50,14 +50,33 @@ class Sync:
     ended: float  # seconds since the epoch
 
 
+class Follower(Protocol):
+    """What else a kube-proxy does on a node once the kernel obeys: conntrack, health checks, metrics."""
+
+    def programmed(self, plan: NodePlan, delta: PlanDelta | None) -> None:
+        """Called in the agent's thread after each round that wrote; `delta` is None after a full pass.
+
+        Must be quick and must not raise: what takes time belongs into a thread of the follower's own.
+        """
+        ...
+
+
 class Agent:
     """Keeps one node's kernel at the plan that the store's objects ask for. One thread."""
 
-    def __init__(self, store: Store, node: Object, cluster: ClusterConfig, datapath: Datapath) -> None:
+    def __init__(
+        self,
+        store: Store,
+        node: Object,
+        cluster: ClusterConfig,
+        datapath: Datapath,
+        followers: Sequence[Follower] = (),
+    ) -> None:
         self.netns = Netns(node["metadata"]["name"])
         self.syncs: deque[Sync] = deque(maxlen=KEPT_SYNCS)
         self.failure = ""
         self.datapath = datapath
+        self._followers = tuple(followers)
         self._store = store
         self._watch = store.watch(WATCHED)
         known, labels = facts(node, cluster), node["metadata"].get("labels", {})
@@ -149,6 +168,8 @@ class Agent:
             self._pace.ended()
         self._programmed = True
         self._record(planned, delta, applied)
+        for follower in self._followers:
+            follower.programmed(plan, None if full else delta)
         if again:
             self._resync.clear()
             self._resynced.set()
