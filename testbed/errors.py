@@ -13,8 +13,9 @@ TestbedError                 exit code 1: a check failed, or something went wron
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 class TestbedError(Exception):
@@ -96,3 +97,24 @@ class NotFound(TestbedError):
 
 class Conflict(TestbedError):
     """The object exists already, or was changed since it was read."""
+
+
+def error_to_json(error: TestbedError) -> dict[str, Any]:
+    """An error as JSON, for a socket."""
+    told: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}
+    if isinstance(error, ManifestErrors):
+        told["mistakes"] = [asdict(mistake) for mistake in error.mistakes]
+    if isinstance(error, FeatureMissing):
+        told |= {"feature": error.feature, "reason": error.reason, "fix": error.fix}
+    return told
+
+
+def error_from_json(told: Mapping[str, Any]) -> TestbedError:
+    """The inverse of `error_to_json`: the error as the class it was; one that is not known here as the root."""
+    if "mistakes" in told:
+        return ManifestErrors([Mistake(**mistake) for mistake in told["mistakes"]])
+    if "fix" in told:
+        return FeatureMissing(told["feature"], told["reason"], told["fix"])
+    kind = globals().get(told["kind"], TestbedError)
+    made: TestbedError = (TestbedError if kind is CommandFailed else kind)(told["message"])
+    return made

@@ -11,37 +11,12 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from testbed import errors
-from testbed.errors import FeatureMissing, ManifestErrors, Mistake, TestbedError
+from testbed.errors import TestbedError, error_from_json, error_to_json
 
 Progress = Callable[[Mapping[str, Any]], None]
-
-
-def error_to_json(error: TestbedError) -> dict[str, Any]:
-    """An error as a reply's content."""
-    told: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}
-    if isinstance(error, ManifestErrors):
-        told["mistakes"] = [asdict(mistake) for mistake in error.mistakes]
-    if isinstance(error, FeatureMissing):
-        told |= {"feature": error.feature, "reason": error.reason, "fix": error.fix}
-    return told
-
-
-def error_from_json(told: Mapping[str, Any]) -> TestbedError:
-    """The error that a reply tells of, as the class it was."""
-    if "mistakes" in told:
-        return ManifestErrors([Mistake(**mistake) for mistake in told["mistakes"]])
-    if "fix" in told:
-        return FeatureMissing(told["feature"], told["reason"], told["fix"])
-    kind = getattr(errors, told["kind"], TestbedError)
-    if kind is errors.CommandFailed:
-        kind = TestbedError
-    made: TestbedError = kind(told["message"])
-    return made
 
 
 class Client:
@@ -91,3 +66,6 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+__all__ = ["Client", "Progress", "error_from_json", "error_to_json"]
