@@ -51,13 +51,22 @@ class Sync:
 
 
 class Follower(Protocol):
-    """What else a kube-proxy does on a node once the kernel obeys: conntrack, health checks, metrics."""
+    """What else a kube-proxy does on a node once the kernel obeys: conntrack, health checks, metrics.
 
-    def programmed(self, plan: NodePlan, delta: PlanDelta | None) -> None:
-        """Called in the agent's thread after each round that wrote; `delta` is None after a full pass.
+    Called in the agent's thread, so everything must be quick and must not raise: what takes time belongs into a
+    thread of the follower's own.
+    """
 
-        Must be quick and must not raise: what takes time belongs into a thread of the follower's own.
-        """
+    def noticed(self, changes: Sequence[Change]) -> None:
+        """Objects have changed; a round that takes them in will come."""
+        ...
+
+    def programmed(self, plan: NodePlan, delta: PlanDelta | None, sync: Sync) -> None:
+        """A round has written; `delta` is None after a full pass."""
+        ...
+
+    def settled(self, failure: str) -> None:
+        """A round is over, be it without writing; `failure` says why the kernel does not obey, else it is empty."""
         ...
 
 
@@ -130,16 +139,16 @@ class Agent:
 
     def _run(self) -> None:
         while True:
-            events = self._watch.drain(RETRY_SECONDS if self.failure else None)
+            events = self._noticed(self._watch.drain(RETRY_SECONDS if self.failure else None))
             self._resync.wait(self._pace.pause())  # who asks for a full pass does not want to wait for it
             if self._stopping:
                 return
             # A transaction may be half told: wait for its end, so that it becomes one round.
             with self._store.transaction():
                 version = self._store.version
-                events += self._watch.drain()
+                events += self._noticed(self._watch.drain())
                 again = self._resync.is_set()
-                changes = self._everything() if again else [_change(event) for event in events]
+                changes = self._everything() if again else events
             try:
                 self._round(changes, again=again)
             except TestbedError as error:
@@ -147,6 +156,14 @@ class Agent:
                 log.error("agent of %s: %s", self.name, error)
             else:
                 self.failure, self._synced = "", version
+            for follower in self._followers:
+                follower.settled(self.failure)
+
+    def _noticed(self, events: Sequence[Event]) -> list[Change]:
+        changes = [_change(event) for event in events]
+        for follower in self._followers:
+            follower.noticed(changes)
+        return changes
 
     def _everything(self) -> list[Change]:
         return [(kind, None, obj) for kind in WATCHED for obj in self._store.list(kind)]
@@ -169,7 +186,7 @@ class Agent:
         self._programmed = True
         self._record(planned, delta, applied)
         for follower in self._followers:
-            follower.programmed(plan, None if full else delta)
+            follower.programmed(plan, None if full else delta, self.syncs[-1])
         if again:
             self._resync.clear()
             self._resynced.set()

@@ -13,9 +13,11 @@ from testbed.proxier.addresses import family_of, network_of
 from testbed.proxier.plan import (
     Endpoint,
     Frontend,
+    IPAddress,
     IPNetwork,
     NodeFacts,
     Origin,
+    Protocol,
     Route,
     Scope,
     ServicePlan,
@@ -37,7 +39,19 @@ def service_plan(
         tuple(_frontends(port, router, facts)),
         affinity_seconds=port.affinity_seconds,
         health_check_node_port=port.health_check_node_port,
+        local_ready=_local_ready(candidates) if port.health_check_node_port else (),
+        serving=_serving(candidates) if port.key.protocol is Protocol.UDP else (),
     )
+
+
+def _local_ready(candidates: Sequence[Candidate]) -> tuple[IPAddress, ...]:
+    """What a load balancer's health check counts: pods, not ports; terminating ones are not ready."""
+    return tuple(dict.fromkeys(c.endpoint.address for c in candidates if c.endpoint.local and c.ready))
+
+
+def _serving(candidates: Sequence[Candidate]) -> tuple[Endpoint, ...]:
+    """Where a UDP flow may stay (pkg/proxy/conntrack/cleanup.go): terminating endpoints that still serve, too."""
+    return tuple(c.endpoint for c in candidates if c.serving)
 
 
 def _detects_pods(port: ServicePort, facts: NodeFacts) -> bool:

@@ -138,6 +138,8 @@ class ServicePlan:
     frontends: tuple[Frontend, ...]
     affinity_seconds: int | None = None  # ClientIP affinity's timeout, None without affinity
     health_check_node_port: int | None = None  # LoadBalancer with externalTrafficPolicy Local
+    local_ready: tuple[IPAddress, ...] = ()  # of this node's ready endpoints; with a health-check port only
+    serving: tuple[Endpoint, ...] = ()  # whose flows may go on, whatever the policies say; UDP only
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Every endpoint that some route can reach, once, in the order of their text."""
