@@ -8,12 +8,12 @@ from testbed.kube.objects.cluster import (
     default_cluster,
 )
 from testbed.kube.objects.defaults import defaulted
-from testbed.kube.objects.deployment import selects
 from testbed.kube.objects.fields import FieldError
 from testbed.kube.objects.kinds import KINDS, Kind, kind_named
 from testbed.kube.objects.load import Loaded, load, load_text, read
 from testbed.kube.objects.source import Manifest, Source
 from testbed.kube.objects.validate import field_errors
+from testbed.kube.objects.workload import selects
 
 __all__ = [
     "KINDS",

@@ -6,6 +6,7 @@ it. What admission and allocation set (addresses, node ports, ipFamilyPolicy) is
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -110,6 +111,54 @@ def _deployment(body: Body) -> None:
     _pod_spec(spec.setdefault("template", {}).setdefault("spec", {}))
 
 
+def _replica_set(body: Body) -> None:
+    spec = body.setdefault("spec", {})
+    _set_absent(spec, replicas=1)
+    _pod_spec(spec.setdefault("template", {}).setdefault("spec", {}))
+
+
+def _stateful_set(body: Body) -> None:
+    spec = body.setdefault("spec", {})
+    _set(spec, podManagementPolicy="OrderedReady")
+    _set_absent(spec, replicas=1, revisionHistoryLimit=10)
+    strategy = spec.setdefault("updateStrategy", {})
+    _set(strategy, type="RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        _set_absent(strategy.setdefault("rollingUpdate", {}), partition=0)
+    retention = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
+    _set(retention, whenDeleted="Retain", whenScaled="Retain")
+    _pod_spec(spec.setdefault("template", {}).setdefault("spec", {}))
+
+
+def _daemon_set(body: Body) -> None:
+    spec = body.setdefault("spec", {})
+    _set_absent(spec, revisionHistoryLimit=10)
+    strategy = spec.setdefault("updateStrategy", {})
+    _set(strategy, type="RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        _set_absent(strategy.setdefault("rollingUpdate", {}), maxUnavailable=1, maxSurge=0)
+    _pod_spec(spec.setdefault("template", {}).setdefault("spec", {}))
+
+
+def _endpoints(body: Body) -> None:
+    for subset in body.get("subsets", ()):
+        for port in subset.get("ports", ()):
+            _set(port, protocol="TCP")
+
+
+def _secret(body: Body) -> None:
+    """stringData is a way to write, never to read: it goes into data (`Convert_v1_Secret_To_core_Secret`)."""
+    _set(body, type="Opaque")
+    texts = body.pop("stringData", {})
+    if texts:
+        encoded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+        body["data"] = body.get("data", {}) | encoded
+
+
+def _nothing(_: Body) -> None:
+    """For kinds without defaults of their own."""
+
+
 def _pod(body: Body) -> None:
     spec = body.setdefault("spec", {})
     _pod_spec(spec)
@@ -172,4 +221,12 @@ _DEFAULTS: Mapping[str, Callable[[Body], None]] = {
     "Deployment": _deployment,
     "Service": _service,
     "EndpointSlice": _endpoint_slice,
+    "Endpoints": _endpoints,
+    "ReplicaSet": _replica_set,
+    "StatefulSet": _stateful_set,
+    "DaemonSet": _daemon_set,
+    "ConfigMap": _nothing,
+    "Secret": _secret,
+    "ServiceCIDR": _nothing,
+    "Event": _nothing,
 }

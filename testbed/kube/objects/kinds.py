@@ -14,7 +14,7 @@ from testbed.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind, as `kubectl api-resources` lists it."""
+    """One kind, as `kubectl api-resources -o wide` lists it; `categories` are its groups (`kubectl get all`)."""
 
     name: str
     api_version: str
@@ -22,6 +22,9 @@ class Kind:
     singular: str
     short_names: tuple[str, ...]
     namespaced: bool
+    categories: tuple[str, ...] = ()
+    status: bool = True  # has /status, written apart from the rest
+    scale: bool = False  # has /scale
 
     def words(self) -> frozenset[str]:
         """Every word that names this kind on a command line, in lower case."""
@@ -31,13 +34,23 @@ class Kind:
 CLUSTER = Kind("Cluster", "testbed.dev/v1alpha1", "clusters", "cluster", (), False)
 """Ours: what Kubernetes does not say (nodes, subnets, datapath). It is read from files, never stored."""
 
+_ALL = ("all",)
+
 _STORED = (
     Kind("Namespace", "v1", "namespaces", "namespace", ("ns",), False),
     Kind("Node", "v1", "nodes", "node", ("no",), False),
-    Kind("Pod", "v1", "pods", "pod", ("po",), True),
-    Kind("Deployment", "apps/v1", "deployments", "deployment", ("deploy",), True),
-    Kind("Service", "v1", "services", "service", ("svc",), True),
-    Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices", "endpointslice", (), True),
+    Kind("ServiceCIDR", "networking.k8s.io/v1", "servicecidrs", "servicecidr", (), False),
+    Kind("ConfigMap", "v1", "configmaps", "configmap", ("cm",), True, status=False),
+    Kind("Secret", "v1", "secrets", "secret", (), True, status=False),
+    Kind("Pod", "v1", "pods", "pod", ("po",), True, _ALL),
+    Kind("ReplicaSet", "apps/v1", "replicasets", "replicaset", ("rs",), True, _ALL, scale=True),
+    Kind("Deployment", "apps/v1", "deployments", "deployment", ("deploy",), True, _ALL, scale=True),
+    Kind("StatefulSet", "apps/v1", "statefulsets", "statefulset", ("sts",), True, _ALL, scale=True),
+    Kind("DaemonSet", "apps/v1", "daemonsets", "daemonset", ("ds",), True, _ALL),
+    Kind("Service", "v1", "services", "service", ("svc",), True, _ALL),
+    Kind("Endpoints", "v1", "endpoints", "endpoints", ("ep",), True, status=False),
+    Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices", "endpointslice", (), True, status=False),
+    Kind("Event", "v1", "events", "event", ("ev",), True, status=False),
 )
 
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _STORED})

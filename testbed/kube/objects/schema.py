@@ -30,6 +30,14 @@ _FILES = {
     "Deployment": "deployment-apps-v1.json",
     "Service": "service-v1.json",
     "EndpointSlice": "endpointslice-discovery-v1.json",
+    "Endpoints": "endpoints-v1.json",
+    "ReplicaSet": "replicaset-apps-v1.json",
+    "StatefulSet": "statefulset-apps-v1.json",
+    "DaemonSet": "daemonset-apps-v1.json",
+    "ConfigMap": "configmap-v1.json",
+    "Secret": "secret-v1.json",
+    "ServiceCIDR": "servicecidr-networking-v1.json",
+    "Event": "event-v1.json",
 }
 _NEUTRAL: Mapping[str, Any] = {
     "object": {},

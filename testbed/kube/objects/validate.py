@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from testbed.kube.objects.cluster_rules import cluster_errors
+from testbed.kube.objects.config import config_map_errors, secret_errors
 from testbed.kube.objects.defaults import defaulted, without_nulls
 from testbed.kube.objects.deployment import deployment_errors
+from testbed.kube.objects.endpoints import endpoints_errors
 from testbed.kube.objects.endpointslice import endpoint_slice_errors
+from testbed.kube.objects.event import event_errors
 from testbed.kube.objects.fields import FieldError, FieldErrors, invalid, required, shown
 from testbed.kube.objects.kinds import CLUSTER, KINDS, Kind
 from testbed.kube.objects.metadata import metadata_errors
@@ -20,6 +23,8 @@ from testbed.kube.objects.node import node_errors
 from testbed.kube.objects.pod import pod_errors
 from testbed.kube.objects.schema import Location, SchemaError, schema_errors
 from testbed.kube.objects.service import service_errors
+from testbed.kube.objects.service_cidr import service_cidr_errors
+from testbed.kube.objects.workload import daemon_set_errors, replica_set_errors, stateful_set_errors
 
 
 def _nothing_more(_: Mapping[str, Any]) -> FieldErrors:
@@ -34,6 +39,14 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], FieldErrors]] = {
     "Deployment": deployment_errors,
     "Service": service_errors,
     "EndpointSlice": endpoint_slice_errors,
+    "Endpoints": endpoints_errors,
+    "ReplicaSet": replica_set_errors,
+    "StatefulSet": stateful_set_errors,
+    "DaemonSet": daemon_set_errors,
+    "ConfigMap": config_map_errors,
+    "Secret": secret_errors,
+    "ServiceCIDR": service_cidr_errors,
+    "Event": event_errors,
 }
 _KINDS: Mapping[str, Kind] = {**KINDS, CLUSTER.name: CLUSTER}
 

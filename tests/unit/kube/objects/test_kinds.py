@@ -21,6 +21,14 @@ from testbed.kube.objects import KINDS, kind_named
         ("ns", "Namespace"),
         ("deploy", "Deployment"),
         ("endpointslices", "EndpointSlice"),
+        ("ep", "Endpoints"),
+        ("rs", "ReplicaSet"),
+        ("sts", "StatefulSet"),
+        ("ds", "DaemonSet"),
+        ("cm", "ConfigMap"),
+        ("secret", "Secret"),
+        ("servicecidr", "ServiceCIDR"),
+        ("ev", "Event"),
         ("EndpointSlice", "EndpointSlice"),
     ],
 )
@@ -30,7 +38,9 @@ def test_word(word: str, kind: str) -> None:
 
 @pytest.mark.parametrize("word", ["", "sv", "cluster", "ingress"])
 def test_unknown_word_names_the_known_ones(word: str) -> None:
-    with pytest.raises(UsageError, match="known kinds: namespaces/ns, .* services/svc, endpointslices"):
+    with pytest.raises(
+        UsageError, match="known kinds: namespaces/ns, .* services/svc, endpoints/ep, endpointslices"
+    ):
         kind_named(word)
 
 
@@ -44,3 +54,8 @@ def test_no_two_kinds_share_a_word() -> None:
 )
 def test_namespaced(name: str, namespaced: bool) -> None:
     assert KINDS[name].namespaced is namespaced
+
+
+def test_all_is_what_runs_and_its_services() -> None:
+    found = {kind.name for kind in KINDS.values() if "all" in kind.categories}
+    assert found == {"Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Service"}

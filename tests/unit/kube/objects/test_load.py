@@ -134,10 +134,8 @@ def test_the_collector_runs_again_after_a_mistake() -> None:
 
 def test_objects_of_a_real_cluster() -> None:
     loaded = load([str(DUMP)])
-    assert len(loaded.manifests) == 34
-    assert loaded.warnings == (
-        "kind ServiceCIDR (networking.k8s.io/v1) is not known here: 1 object is ignored",
-    )
+    assert len(loaded.manifests) == 35
+    assert loaded.warnings == ()
 
 
 GOOD = "apiVersion: v1\nkind: Namespace\nmetadata: {name: team}\n"
