@@ -8,7 +8,9 @@ TestbedError                 exit code 1: a check failed, or something went wron
 ├── KernelStateError         the kernel holds something else than what was just put there
 ├── MeasurementInvalid       a figure was refused because its conditions were not met
 ├── NotFound                 the store holds no such object
-└── Conflict                 the store's object changed meanwhile, or exists already
+├── Conflict                 the store's object changed meanwhile, or exists already
+├── Expired                  the store no longer knows what happened since the version that was asked for
+└── StatusError              the Kubernetes API said no, by a Status object
 """
 
 from __future__ import annotations
@@ -99,6 +101,31 @@ class Conflict(TestbedError):
     """The object exists already, or was changed since it was read."""
 
 
+class Expired(TestbedError):
+    """The store no longer knows what happened since a version; list anew (the API's 410 Gone)."""
+
+
+class StatusError(TestbedError):
+    """An answer of the Kubernetes API other than success: `status` is its Status object (meta.k8s.io/v1).
+
+    Raised by the server's code and, out of what came over the socket, by the client's.
+    """
+
+    def __init__(self, status: Mapping[str, Any]) -> None:
+        self.status = status
+        super().__init__(str(status.get("message", "")))
+
+    @property
+    def code(self) -> int:
+        """The HTTP status code."""
+        return int(self.status.get("code", 500))
+
+    @property
+    def reason(self) -> str:
+        """The machine's word for it: NotFound, AlreadyExists, Conflict, Invalid, …"""
+        return str(self.status.get("reason", ""))
+
+
 def error_to_json(error: TestbedError) -> dict[str, Any]:
     """An error as JSON, for a socket."""
     told: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}
@@ -106,6 +133,8 @@ def error_to_json(error: TestbedError) -> dict[str, Any]:
         told["mistakes"] = [asdict(mistake) for mistake in error.mistakes]
     if isinstance(error, FeatureMissing):
         told |= {"feature": error.feature, "reason": error.reason, "fix": error.fix}
+    if isinstance(error, StatusError):
+        told["status"] = dict(error.status)
     return told
 
 
@@ -115,6 +144,8 @@ def error_from_json(told: Mapping[str, Any]) -> TestbedError:
         return ManifestErrors([Mistake(**mistake) for mistake in told["mistakes"]])
     if "fix" in told:
         return FeatureMissing(told["feature"], told["reason"], told["fix"])
+    if "status" in told:
+        return StatusError(told["status"])
     kind = globals().get(told["kind"], TestbedError)
     made: TestbedError = (TestbedError if kind is CommandFailed else kind)(told["message"])
     return made
