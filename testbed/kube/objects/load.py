@@ -160,7 +160,8 @@ class _Collected:
         self.mistakes += [source.mistake(error.path, error.message, error.hint) for error in errors]
         self.groundless |= bool(errors) and body.get("kind") not in _STAND_ON_OTHERS
         if not errors:
-            manifest = Manifest(_without_server_fields(new), source)
+            written = {**body, "metadata": dict(body["metadata"])}
+            manifest = Manifest(_without_server_fields(new), source, _without_server_fields(written))
             (self.clusters if new["kind"] == CLUSTER.name else self.manifests).append(manifest)
 
     def loaded(self) -> Loaded:

@@ -52,7 +52,7 @@ _INT32 = {"minimum": -(2**31), "maximum": 2**31 - 1}
 
 @dataclass(frozen=True, slots=True)
 class SchemaError:
-    """A place where an object does not fit its schema.
+    """A place where an object does not fit its schema; `what` is `unknown`, `type` or `value`.
 
     `neutral` is an empty value of the right type for a value of a wrong one, so that the other rules can be
     asked as well; None where nothing needs to be put in place.
@@ -61,6 +61,7 @@ class SchemaError:
     location: Location
     error: FieldError
     neutral: Any = None
+    what: str = "value"
 
 
 def schema_errors(kind: str, body: Any) -> list[SchemaError]:
@@ -71,6 +72,24 @@ def schema_errors(kind: str, body: Any) -> list[SchemaError]:
     return [found for error in validator.iter_errors(body) for found in _explained(kind, error)]
 
 
+def schema_of(kind: str) -> Mapping[str, Any]:
+    """A kind's schema, with Kubernetes' patch extensions (x-kubernetes-…) but no descriptions. Do not change it."""
+    return _schema(kind)
+
+
+def described_schema_of(kind: str) -> Mapping[str, Any]:
+    """A kind's schema as Kubernetes publishes it, its definitions by name under `$defs`, descriptions included."""
+    schema: dict[str, Any] = json.loads(_vendored(_FILES[kind]))
+    definitions = json.loads(_vendored("_definitions.json"))["$defs"]
+    schema["$defs"] = found = {}
+    todo = _references(schema)
+    while todo:
+        name = todo.pop()
+        found[name] = definitions[name]
+        todo |= _references(found[name]) - found.keys()
+    return schema
+
+
 def _explained(kind: str, error: jsonschema_rs.ValidationError) -> Iterator[SchemaError]:
     place: Location = tuple(error.instance_path)
     reason: Any = error.kind  # its attributes depend on the keyword, which its type cannot say
@@ -78,7 +97,7 @@ def _explained(kind: str, error: jsonschema_rs.ValidationError) -> Iterator[Sche
     if what == "additionalProperties":
         known = sorted(_part(kind, place).get("properties", {}))
         for name in reason.unexpected:
-            yield SchemaError((*place, name), _unknown(joined(place), name, known))
+            yield SchemaError((*place, name), _unknown(joined(place), name, known), what="unknown")
     elif what == "required":
         there = (*place, reason.property)
         yield SchemaError(there, required(joined(there), hint=_description(kind, there)))
@@ -106,7 +125,7 @@ def _mistyped(kind: str, place: Location, value: Any) -> SchemaError:
     types = [part["type"]] if "type" in part else [option["type"] for option in part.get("anyOf", ())]
     wanted = " or ".join(types)
     error = invalid(joined(place), value, f"must be of type {wanted}", _retyped(types, value))
-    return SchemaError(place, error, _NEUTRAL[types[0]])
+    return SchemaError(place, error, _NEUTRAL[types[0]], "type")
 
 
 def _retyped(types: Sequence[str], value: Any) -> str:

@@ -70,16 +70,20 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One object as it was handed in, defaulted and valid in itself, with its source."""
+    """One object as it was handed in, defaulted and valid in itself, with its source.
+
+    `written` is it without defaults, which is what the next apply compares with; None if that is not known.
+    """
 
     body: dict[str, Any]
     source: Source
+    written: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON, for a socket."""
-        return {"body": self.body, "source": self.source.to_json()}
+        return {"body": self.body, "source": self.source.to_json(), "written": self.written}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Manifest:
         """The inverse of `to_json`."""
-        return cls(data["body"], Source.from_json(data["source"]))
+        return cls(data["body"], Source.from_json(data["source"]), data.get("written"))

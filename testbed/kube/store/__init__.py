@@ -1,6 +1,6 @@
 """Versioned objects with watch."""
 
-from testbed.kube.store.ending import end, ended, terminating
+from testbed.kube.store.ending import end, ended, finish, terminating
 from testbed.kube.store.pool import Pool
 from testbed.kube.store.store import Event, EventType, Key, Object, Store, Watch, key_of
 
@@ -14,6 +14,7 @@ __all__ = [
     "Watch",
     "end",
     "ended",
+    "finish",
     "key_of",
     "terminating",
 ]

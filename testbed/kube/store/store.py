@@ -13,14 +13,16 @@ import enum
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.errors import Conflict, NotFound
+from testbed.errors import Conflict, Expired, NotFound
 
 Object = Mapping[str, Any]
 Key = tuple[str, str, str]  # kind, namespace (empty for cluster-wide kinds), name
+
+REMEMBERED = 8192  # events; a real API server forgets after five minutes
 
 
 class EventType(enum.StrEnum):
@@ -33,11 +35,15 @@ class EventType(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change: `object` as it is now (for DELETED: as it was last), `old` as it was before."""
+    """One change: `object` as it is now (for DELETED: as it was last), `old` as it was before.
+
+    `version` is the store's at the change: the object's own resourceVersion, but for DELETED a later one.
+    """
 
     type: EventType
     object: Object
     old: Object | None = None
+    version: int = 0
 
 
 def key_of(obj: Object) -> Key:
@@ -47,10 +53,15 @@ def key_of(obj: Object) -> Key:
 
 
 class Watch:
-    """A queue of events for some kinds, in the order of the changes. Close it, or use it with `with`."""
+    """A queue of events for some kinds, in the order of the changes. Close it, or use it with `with`.
 
-    def __init__(self, store: Store, kinds: frozenset[str]) -> None:
-        self._store, self.kinds = store, kinds
+    One with a `limit` is cut off when more events than that lie in it and more come: it is `overrun` then,
+    holds nothing and gets nothing any more.
+    """
+
+    def __init__(self, store: Store, kinds: frozenset[str], limit: int = 0) -> None:
+        self._store, self.kinds, self._limit = store, kinds, limit
+        self.overrun = False
         self._events: deque[Event] = deque()
         self._ready = threading.Condition()
         self._closed = False
@@ -59,7 +70,11 @@ class Watch:
     def put(self, events: Iterable[Event]) -> None:
         """Called by the store, under its lock. The events arrive together: no `drain` parts them."""
         with self._ready:
-            self._events.extend(events)
+            if self._limit and len(self._events) > self._limit:
+                self.overrun = True
+                self._events.clear()
+            if not self.overrun:
+                self._events.extend(events)
             self._ready.notify()
 
     def poke(self) -> None:
@@ -71,7 +86,7 @@ class Watch:
     def drain(self, timeout: float | None = 0.0) -> list[Event]:
         """Every event so far; waits up to `timeout` seconds (None: for ever) for the first one or a poke."""
         with self._ready:
-            self._ready.wait_for(lambda: self._events or self._closed or self._poked, timeout)
+            self._ready.wait_for(lambda: self._events or self._closed or self._poked or self.overrun, timeout)
             self._poked = False
             events = list(self._events)
             self._events.clear()
@@ -96,9 +111,14 @@ class Watch:
 
 
 class Store:
-    """All objects of a lab instance, each with a resourceVersion from one counter."""
+    """All objects of a lab instance, each with a resourceVersion from one counter.
 
-    def __init__(self, now: Callable[[], datetime.datetime] | None = None) -> None:
+    The latest `remembered` events are kept, for watches that go on from a version and for lists of the past.
+    """
+
+    def __init__(
+        self, now: Callable[[], datetime.datetime] | None = None, remembered: int = REMEMBERED
+    ) -> None:
         self._lock = threading.RLock()
         self._kinds: dict[str, dict[tuple[str, str], Object]] = {}
         self._watches: list[Watch] = []
@@ -106,6 +126,11 @@ class Store:
         self._latest: dict[str, int] = {}
         self._depth = 0  # of transactions; events wait in _untold until the outermost ends
         self._untold: list[Event] = []
+        self._past: deque[Event] = deque()
+        self._remembered, self._forgotten = (
+            remembered,
+            0,
+        )  # the version of the latest event that is not in _past
         self._now = now or (lambda: datetime.datetime.now(datetime.UTC))
 
     @property
@@ -149,6 +174,19 @@ class Store:
         with self._lock:
             found = self._kinds.get(kind, {})
             return [found[k] for k in sorted(found) if namespace is None or k[0] == namespace]
+
+    def list_at(self, kind: str, version: int) -> Sequence[Object]:
+        """All objects of a kind as they were at a version, sorted. Raises Expired if that is too long ago."""
+        with self._lock:
+            found = dict(self._kinds.get(kind, {}))
+            for event in reversed(self._since(version)):
+                if event.object["kind"] == kind:
+                    _, *place = key_of(event.object)
+                    if event.old is None:
+                        del found[place[0], place[1]]
+                    else:
+                        found[place[0], place[1]] = event.old
+            return [found[k] for k in sorted(found)]
 
     def kinds(self) -> tuple[str, ...]:
         """The kinds of which there is at least one object."""
@@ -196,18 +234,35 @@ class Store:
             if old is None:
                 raise NotFound(f"{kind} {namespace}/{name} is not there")
             self._next_version(kind)
-            self._untold.append(Event(EventType.DELETED, old, old))
+            self._untold.append(Event(EventType.DELETED, old, old, self._version))
             return old
 
-    def watch(self, kinds: Iterable[str], *, initial: bool = True) -> Watch:
-        """A new watch. With `initial`, the objects that exist come first as ADDED, with no gap after them."""
-        watch = Watch(self, frozenset(kinds))
+    def watch(
+        self, kinds: Iterable[str], *, initial: bool = True, since: int | None = None, limit: int = 0
+    ) -> Watch:
+        """A new watch. With `initial`, the objects that exist come first as ADDED, with no gap after them.
+
+        With `since`, what happened after that version comes first instead; raises Expired if that is no longer
+        known. `limit` is the number of waiting events beyond which the watch is cut off (0: never).
+        """
+        watch = Watch(self, frozenset(kinds), limit)
         with self._lock:
             self._tell()  # inside a transaction: what is told now is not told to the new watch as well
-            if initial:
-                watch.put(Event(EventType.ADDED, obj) for obj in self._existing(watch.kinds))
+            if since is not None:
+                watch.put(event for event in self._since(since) if event.object["kind"] in watch.kinds)
+            elif initial:
+                watch.put(
+                    Event(EventType.ADDED, obj, None, int(obj["metadata"]["resourceVersion"]))
+                    for obj in self._existing(watch.kinds)
+                )
             self._watches.append(watch)
         return watch
+
+    def _since(self, version: int) -> Sequence[Event]:
+        """Everything that happened after a version, told or not."""
+        if version < self._forgotten:
+            raise Expired(f"too old resource version: {version} ({self._forgotten})")
+        return [event for event in (*self._past, *self._untold) if event.version > version]
 
     def unwatch(self, watch: Watch) -> None:
         """Called by Watch.close."""
@@ -223,7 +278,7 @@ class Store:
         new = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self._version)}}
         kind, namespace, name = key_of(new)
         self._kinds.setdefault(kind, {})[namespace, name] = new
-        self._untold.append(Event(kind_of_event, new, old))
+        self._untold.append(Event(kind_of_event, new, old, self._version))
         return new
 
     def _next_version(self, kind: str) -> None:
@@ -232,6 +287,9 @@ class Store:
 
     def _tell(self) -> None:
         events, self._untold = self._untold, []
+        self._past.extend(events)
+        while len(self._past) > self._remembered:
+            self._forgotten = self._past.popleft().version
         for watch in self._watches:
             wanted = [event for event in events if event.object["kind"] in watch.kinds]
             if wanted:
