@@ -225,6 +225,7 @@ _DEFAULTS: Mapping[str, Callable[[Body], None]] = {
     "ReplicaSet": _replica_set,
     "StatefulSet": _stateful_set,
     "DaemonSet": _daemon_set,
+    "ControllerRevision": _nothing,
     "ConfigMap": _nothing,
     "Secret": _secret,
     "ServiceCIDR": _nothing,

@@ -47,6 +47,9 @@ _STORED = (
     Kind("Deployment", "apps/v1", "deployments", "deployment", ("deploy",), True, _ALL, scale=True),
     Kind("StatefulSet", "apps/v1", "statefulsets", "statefulset", ("sts",), True, _ALL, scale=True),
     Kind("DaemonSet", "apps/v1", "daemonsets", "daemonset", ("ds",), True, _ALL),
+    Kind(
+        "ControllerRevision", "apps/v1", "controllerrevisions", "controllerrevision", (), True, status=False
+    ),
     Kind("Service", "v1", "services", "service", ("svc",), True, _ALL),
     Kind("Endpoints", "v1", "endpoints", "endpoints", ("ep",), True, status=False),
     Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices", "endpointslice", (), True, status=False),

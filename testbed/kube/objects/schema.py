@@ -34,6 +34,7 @@ _FILES = {
     "ReplicaSet": "replicaset-apps-v1.json",
     "StatefulSet": "statefulset-apps-v1.json",
     "DaemonSet": "daemonset-apps-v1.json",
+    "ControllerRevision": "controllerrevision-apps-v1.json",
     "ConfigMap": "configmap-v1.json",
     "Secret": "secret-v1.json",
     "ServiceCIDR": "servicecidr-networking-v1.json",

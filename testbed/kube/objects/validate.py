@@ -24,7 +24,12 @@ from testbed.kube.objects.pod import pod_errors
 from testbed.kube.objects.schema import Location, SchemaError, schema_errors
 from testbed.kube.objects.service import service_errors
 from testbed.kube.objects.service_cidr import service_cidr_errors
-from testbed.kube.objects.workload import daemon_set_errors, replica_set_errors, stateful_set_errors
+from testbed.kube.objects.workload import (
+    controller_revision_errors,
+    daemon_set_errors,
+    replica_set_errors,
+    stateful_set_errors,
+)
 
 
 def _nothing_more(_: Mapping[str, Any]) -> FieldErrors:
@@ -43,6 +48,7 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], FieldErrors]] = {
     "ReplicaSet": replica_set_errors,
     "StatefulSet": stateful_set_errors,
     "DaemonSet": daemon_set_errors,
+    "ControllerRevision": controller_revision_errors,
     "ConfigMap": config_map_errors,
     "Secret": secret_errors,
     "ServiceCIDR": service_cidr_errors,

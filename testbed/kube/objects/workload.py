@@ -58,6 +58,13 @@ def daemon_set_errors(body: Part) -> FieldErrors:
         yield from _daemon_rolling(spec["updateStrategy"]["rollingUpdate"])
 
 
+def controller_revision_errors(body: Part) -> FieldErrors:
+    """The mistakes in a ControllerRevision (`ValidateControllerRevision`)."""
+    if body.get("data") is None:
+        yield required("data", "data is mandatory")
+    yield from at_least("revision", body["revision"])
+
+
 def _daemon_rolling(rolling: Part) -> FieldErrors:
     """`ValidateRollingUpdateDaemonSet`: one of the two moves, never both."""
     path = "spec.updateStrategy.rollingUpdate"

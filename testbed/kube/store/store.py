@@ -159,6 +159,10 @@ class Store:
                 if self._depth == 0:
                     self._tell()
 
+    def now(self) -> datetime.datetime:
+        """The store's clock, UTC."""
+        return self._now()
+
     def timestamp(self, later_seconds: int = 0) -> str:
         """The store's clock in Kubernetes' notation (RFC 3339, whole seconds, UTC)."""
         moment = self._now() + datetime.timedelta(seconds=later_seconds)
