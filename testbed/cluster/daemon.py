@@ -14,6 +14,7 @@ from pathlib import Path
 from testbed.cluster.agent import Agent, datapath_options
 from testbed.cluster.health import Health
 from testbed.cluster.kubelet.kubelets import Kubelets
+from testbed.cluster.kubeproxy.proxy import KubeProxies
 from testbed.cluster.network import ClusterNetwork
 from testbed.cluster.podserver.client import PodServer
 from testbed.cluster.readiness import Readiness
@@ -75,9 +76,11 @@ class Daemon:
     def _make_agents(self) -> None:
         if self.cluster.networking.kube_proxy_mode == NO_DATAPATH:
             return
+        proxies = KubeProxies()
         for node in self.store.list("Node"):
+            follower = proxies.start(node, self.cluster)
             # A datapath of its own for each agent: it remembers what it wrote.
-            agent = Agent(self.store, node, self.cluster, _datapath(self.cluster))
+            agent = Agent(self.store, node, self.cluster, _datapath(self.cluster), [follower])
             self.agents[agent.name] = agent
 
     def agent(self, node: str) -> Agent:

@@ -147,33 +147,33 @@ class Rtnetlink:
 
 def bridge(device: Device) -> Message:
     """A Linux bridge, up, without spanning tree and multicast snooping."""
-    off = _attribute(BR_STP_STATE, U32.pack(0)) + _attribute(BR_MCAST_SNOOPING, b"\0")
+    off = attribute(BR_STP_STATE, U32.pack(0)) + attribute(BR_MCAST_SNOOPING, b"\0")
     return _new_device(device, "bridge", off, UP)
 
 
 def veth(device: Device, peer: Device, peer_netns: int) -> Message:
     """A veth pair: `device` here, its peer in the namespace behind the descriptor `peer_netns`."""
     there = (
-        IFINFO.pack(0, 0, peer.index, 0, 0) + _names(peer) + _attribute(IFLA_NET_NS_FD, U32.pack(peer_netns))
+        IFINFO.pack(0, 0, peer.index, 0, 0) + _names(peer) + attribute(IFLA_NET_NS_FD, U32.pack(peer_netns))
     )
-    return _new_device(device, "veth", _attribute(VETH_PEER | NESTED, there))
+    return _new_device(device, "veth", attribute(VETH_PEER | NESTED, there))
 
 
 def up(index: int, *, master: int = 0, link_local: bool = True) -> Message:
     """Bring a device up: as a port of the bridge `master`, without an automatic IPv6 address if so wished."""
     body = IFINFO.pack(0, 0, index, UP, UP)
     if master:
-        body += _attribute(IFLA_MASTER, U32.pack(master))
+        body += attribute(IFLA_MASTER, U32.pack(master))
     if not link_local:
-        mode = _attribute(INET6_ADDR_GEN_MODE, bytes([ADDR_GEN_NONE]))
-        body += _attribute(IFLA_AF_SPEC | NESTED, _attribute(socket.AF_INET6 | NESTED, mode))
+        mode = attribute(INET6_ADDR_GEN_MODE, bytes([ADDR_GEN_NONE]))
+        body += attribute(IFLA_AF_SPEC | NESTED, attribute(socket.AF_INET6 | NESTED, mode))
     return Message(NEWLINK, 0, body, f"device {index} up")
 
 
 def delete(indexes: Iterable[int]) -> Iterator[Message]:
     """Remove devices, each with the other end of its pair: as one group, because for every request of this kind
     the kernel waits until no processor uses the devices any more, which takes some 10 ms."""
-    group = _attribute(IFLA_GROUP, U32.pack(DOOMED))
+    group = attribute(IFLA_GROUP, U32.pack(DOOMED))
     for index in indexes:
         yield Message(NEWLINK, 0, IFINFO.pack(0, 0, index, 0, 0) + group, f"device {index}")
     yield Message(DELLINK, 0, IFINFO.pack(0, 0, 0, 0, 0) + group, "deleting devices")
@@ -185,14 +185,14 @@ def address(index: int, given: Interface) -> Message:
     body = IFADDR.pack(
         _family(given.ip), given.network.prefixlen, NODAD if given.version == 6 else 0, SCOPE_UNIVERSE, index
     )
-    body += _attribute(IFA_LOCAL, packed) + _attribute(IFA_ADDRESS, packed)
+    body += attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
     return Message(NEWADDR, CREATE | REPLACE, body, f"address {given}")
 
 
 def neighbour(index: int, who: Address, mac: str) -> Message:
     """Fix a neighbour's MAC for good."""
     body = NEIGH.pack(_family(who), index, PERMANENT, 0, 0)
-    body += _attribute(NDA_DST, who.packed) + _attribute(NDA_LLADDR, _mac(mac))
+    body += attribute(NDA_DST, who.packed) + attribute(NDA_LLADDR, _mac(mac))
     return Message(NEWNEIGH, CREATE | REPLACE, body, f"neighbour {who}")
 
 
@@ -203,29 +203,29 @@ def route(index: int, wanted: Route) -> Message:
     flags = ONLINK if wanted.onlink else 0
     body = ROUTE.pack(
         _family(to.network_address), to.prefixlen, 0, 0, MAIN, STATIC, scope, UNICAST, flags
-    ) + _attribute(RTA_OIF, U32.pack(index))
+    ) + attribute(RTA_OIF, U32.pack(index))
     if to.prefixlen:
-        body += _attribute(RTA_DST, to.network_address.packed)
+        body += attribute(RTA_DST, to.network_address.packed)
     if wanted.via is not None:
-        body += _attribute(RTA_GATEWAY, wanted.via.packed)
+        body += attribute(RTA_GATEWAY, wanted.via.packed)
     if wanted.source is not None:
-        body += _attribute(RTA_PREFSRC, wanted.source.packed)
+        body += attribute(RTA_PREFSRC, wanted.source.packed)
     return Message(NEWROUTE, CREATE | REPLACE, body, f"route to {to}")
 
 
 def _new_device(device: Device, kind: str, data: bytes, flags: int = 0) -> Message:
-    info = _attribute(INFO_KIND, kind.encode()) + _attribute(INFO_DATA | NESTED, data)
+    info = attribute(INFO_KIND, kind.encode()) + attribute(INFO_DATA | NESTED, data)
     body = IFINFO.pack(0, 0, device.index, flags, flags) + _names(device)
-    body += _attribute(IFLA_LINKINFO | NESTED, info)
+    body += attribute(IFLA_LINKINFO | NESTED, info)
     return Message(NEWLINK, CREATE | EXCL, body, f"new device {device.name}")
 
 
 def _names(device: Device) -> bytes:
-    named = _attribute(IFLA_IFNAME, device.name.encode() + b"\0")
-    return named + (_attribute(IFLA_ADDRESS, _mac(device.mac)) if device.mac else b"")
+    named = attribute(IFLA_IFNAME, device.name.encode() + b"\0")
+    return named + (attribute(IFLA_ADDRESS, _mac(device.mac)) if device.mac else b"")
 
 
-def _attribute(kind: int, payload: bytes) -> bytes:
+def attribute(kind: int, payload: bytes) -> bytes:
     """Type, length and value, filled up to four bytes."""
     length = ATTRIBUTE.size + len(payload)
     return ATTRIBUTE.pack(length, kind) + payload + bytes(-length % 4)
