@@ -83,7 +83,7 @@ class Verbs:
     def do_plan(self, node: str) -> dict[str, Any]:
         """What the node must do, as data."""
         plan = self._daemon.agent(node).plan
-        services = [asdict(plan.services[key]) for key in sorted(plan.services)]
+        services = [plan.services[key] for key in sorted(plan.services)]
         return {"facts": _plain(asdict(plan.facts)), "services": _plain(services)}
 
     def do_observe(self, node: str) -> dict[str, Any]:
@@ -121,7 +121,9 @@ class Verbs:
 
 
 def _plain(value: Any) -> Any:
-    """Addresses, networks and enums as their text, for JSON."""
+    """Addresses, networks and enums as their text, tuples with names as objects, for JSON."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

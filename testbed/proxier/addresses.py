@@ -6,7 +6,7 @@ Knows text and address types. Knows no objects and no policies.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from testbed.proxier.plan import Family, IPAddress, IPNetwork
@@ -37,21 +37,20 @@ def parse_network(text: str) -> IPNetwork | None:
         return None
 
 
-def family_of(item: IPAddress | IPNetwork) -> Family:
-    """The address family of an address or a network."""
-    return Family.IPV4 if isinstance(item, IPv4Address | IPv4Network) else Family.IPV6
-
-
-def addresses_of(family: Family, texts: Iterable[str]) -> tuple[IPAddress, ...]:
+def addresses_of(family: Family, texts: Sequence[str]) -> tuple[IPAddress, ...]:
     """The valid addresses of one family, in the given order, each once."""
-    found = (parse_address(text) for text in texts)
-    return tuple(dict.fromkeys(a for a in found if a is not None and family_of(a) == family))
+    if not texts:
+        return ()
+    found = [a for a in map(parse_address, texts) if a is not None and a.version == family]
+    return tuple(dict.fromkeys(found)) if len(found) > 1 else tuple(found)
 
 
-def networks_of(family: Family, texts: Iterable[str]) -> tuple[IPNetwork, ...]:
+def networks_of(family: Family, texts: Sequence[str]) -> tuple[IPNetwork, ...]:
     """The valid networks of one family, in the given order, each once."""
-    found = (parse_network(text) for text in texts)
-    return tuple(dict.fromkeys(n for n in found if n is not None and family_of(n) == family))
+    if not texts:
+        return ()
+    found = map(parse_network, texts)
+    return tuple(dict.fromkeys(n for n in found if n is not None and n.version == family))
 
 
 def network_of(address: IPAddress) -> IPNetwork:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from testbed.proxier.addresses import family_of, network_of
+from testbed.proxier.addresses import network_of
 from testbed.proxier.plan import (
     Endpoint,
     Frontend,
@@ -33,7 +33,7 @@ def service_plan(
     port: ServicePort, candidates: Sequence[Candidate], facts: NodeFacts, place: Place
 ) -> ServicePlan:
     """What the node does for one service port; `candidates` are in the order of their text."""
-    router = _Router(usable(port, candidates, place), _detects_pods(port, facts), facts.masquerade_all)
+    router = _Router(usable(port, candidates, place), facts.tells_pods(port.key.family), facts.masquerade_all)
     return ServicePlan(
         port.key,
         tuple(_frontends(port, router, facts)),
@@ -41,6 +41,7 @@ def service_plan(
         health_check_node_port=port.health_check_node_port,
         local_ready=_local_ready(candidates) if port.health_check_node_port else (),
         serving=_serving(candidates) if port.key.protocol is Protocol.UDP else (),
+        known_endpoints=len(candidates),
     )
 
 
@@ -52,10 +53,6 @@ def _local_ready(candidates: Sequence[Candidate]) -> tuple[IPAddress, ...]:
 def _serving(candidates: Sequence[Candidate]) -> tuple[Endpoint, ...]:
     """Where a UDP flow may stay (pkg/proxy/conntrack/cleanup.go): terminating endpoints that still serve, too."""
     return tuple(c.endpoint for c in candidates if c.serving)
-
-
-def _detects_pods(port: ServicePort, facts: NodeFacts) -> bool:
-    return any(family_of(network) == port.key.family for network in facts.pod_ranges)
 
 
 def _frontends(port: ServicePort, router: _Router, facts: NodeFacts) -> Iterator[Frontend]:
@@ -76,7 +73,9 @@ def _allowed_sources(port: ServicePort, facts: NodeFacts) -> tuple[IPNetwork, ..
     A balancer may make its address local to the node; a request from the node then comes back with that
     address as its source.
     """
-    node_ip = next((a for a in facts.addresses if family_of(a) == port.key.family), None)
+    if not port.source_ranges:
+        return ()
+    node_ip = next((a for a in facts.addresses if a.version == port.key.family), None)
     if node_ip is None or not any(node_ip in network for network in port.source_ranges):
         return port.source_ranges
     return port.source_ranges + tuple(network_of(address) for address in port.load_balancer_ips)
@@ -87,7 +86,7 @@ class _Router:
     """Makes the routes of one service port."""
 
     usable: Usable
-    detects_pods: bool
+    tells_pods: bool
     masquerade_all: bool
 
     def internal(self, local: bool) -> tuple[Route, ...]:
@@ -95,7 +94,7 @@ class _Router:
         scope = Scope.LOCAL if local else Scope.CLUSTER
         if self.masquerade_all:
             return (self._route(Source.ANY, scope, masquerade=True),)
-        if not self.detects_pods:
+        if not self.tells_pods:
             return (self._route(Source.ANY, scope, masquerade=False),)
         return (
             self._route(Source.PODS, scope, masquerade=False),
@@ -109,7 +108,7 @@ class _Router:
         """
         if not local:
             return (self._route(Source.ANY, Scope.CLUSTER, masquerade=True),)
-        pods = (self._route(Source.PODS, Scope.CLUSTER, masquerade=False),) if self.detects_pods else ()
+        pods = (self._route(Source.PODS, Scope.CLUSTER, masquerade=False),) if self.tells_pods else ()
         return (
             *pods,
             self._route(Source.NODE, Scope.CLUSTER, masquerade=True),

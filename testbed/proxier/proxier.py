@@ -1,13 +1,16 @@
 """From Services and EndpointSlices to the plan of one node, whole or change by change.
 
-Keeps its state by service name, so one changed endpoint costs one service's work at any size of the cluster.
-Pure: no clock, no process, no datapath's words. `node_plan` is the full pass; tests hold both to agree.
+Keeps the objects by service name (they are the store's own, never changed in place) and of what it made of them
+only the plans, so one changed endpoint costs one service's work at any size of the cluster. Pure: no clock, no
+process, no datapath's words. `node_plan` is the full pass; tests hold both to agree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+
+from immutables import Map
 
 from testbed.proxier.build import service_plan
 from testbed.proxier.plan import (
@@ -20,8 +23,8 @@ from testbed.proxier.plan import (
     ServicePlan,
 )
 from testbed.proxier.policy import Place
-from testbed.proxier.services import Object, ServicePort, service_ports
-from testbed.proxier.slices import ServiceName, Slice, merge, read_slice, service_of
+from testbed.proxier.services import Object, service_ports
+from testbed.proxier.slices import ServiceName, candidates, service_of
 
 Change = tuple[str, Object | None, Object | None]
 """Kind, the object before (None: it is new), the object after (None: it is gone)."""
@@ -31,19 +34,28 @@ ZONE_LABEL = "topology.kubernetes.io/zone"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """kube-proxy's settings that change the plan (fields of KubeProxyConfiguration, its defaults)."""
+    """kube-proxy's settings that change the plan (fields of KubeProxyConfiguration, its defaults).
+
+    How pods are told (detectLocalMode): by `detect_local` "ClusterCIDR" or "NodeCIDR" from the ranges that the
+    facts bring along, by "BridgeInterface" or "InterfaceNamePrefix" from the device named in `interface`; "None"
+    is kube-proxy without any of these, and so is a family that no range is given for.
+    """
 
     masquerade_all: bool = False  # iptables.masqueradeAll
     localhost_node_ports: bool = True  # iptables.localhostNodePorts
     node_port_ranges: tuple[IPNetwork, ...] = ()  # nodePortAddresses; empty: every local address
-    detect_local: str = "ClusterCIDR"  # detectLocalMode: "ClusterCIDR", or "None" for no detector
+    detect_local: str = "ClusterCIDR"
     families: tuple[Family, ...] = (Family.IPV4, Family.IPV6)
+    interface: str = ""  # detectLocal.bridgeInterface or detectLocal.interfaceNamePrefix
 
     def applied_to(self, facts: NodeFacts) -> NodeFacts:
-        """The facts with these settings in them; without a local detector there is no pod range."""
+        """The facts with these settings in them."""
+        by_range = self.detect_local in ("ClusterCIDR", "NodeCIDR")
         return replace(
             facts,
-            pod_ranges=() if self.detect_local == "None" else facts.pod_ranges,
+            pod_ranges=facts.pod_ranges if by_range else (),
+            pod_device=self.interface if self.detect_local == "BridgeInterface" else "",
+            pod_device_prefix=self.interface if self.detect_local == "InterfaceNamePrefix" else "",
             node_port_ranges=self.node_port_ranges,
             localhost_node_ports=self.localhost_node_ports,
             masquerade_all=self.masquerade_all,
@@ -55,20 +67,12 @@ class Proxier:
 
     def __init__(self, facts: NodeFacts, labels: Mapping[str, str], settings: Settings | None = None) -> None:
         self._settings = settings or Settings()
-        self._facts = self._settings.applied_to(facts)
         self._place = Place(facts.node, labels.get(ZONE_LABEL, ""))
-        self._ports: dict[ServiceName, tuple[ServicePort, ...]] = {}
-        self._slices: dict[ServiceName, dict[str, Slice]] = {}
+        self._services: dict[ServiceName, Object] = {}
+        self._slices: dict[ServiceName, tuple[Object, ...]] = {}  # by name
         self._keys: dict[ServiceName, tuple[ServiceKey, ...]] = {}
-        self._plans: dict[ServiceKey, ServicePlan] = {}
-        self._plan: NodePlan | None = None
-
-    @property
-    def plan(self) -> NodePlan:
+        self.plan = NodePlan(self._settings.applied_to(facts))
         """The whole plan as of the last update. It is not changed by later updates."""
-        if self._plan is None:
-            self._plan = NodePlan(self._facts, dict(self._plans))
-        return self._plan
 
     def update(self, changes: Iterable[Change]) -> PlanDelta:
         """Take in what changed since the last call, and say which service ports that concerns.
@@ -76,36 +80,37 @@ class Proxier:
         Understands the kinds Service, EndpointSlice and Node (this node's zone); others are passed over.
         Several changes of one object are merged; what ends up as it was is not in the delta.
         """
+        old = self.plan.services
         changed: dict[ServiceKey, ServicePlan] = {}
         removed: set[ServiceKey] = set()
         for name in self._absorb(changes):
-            planned = self._planned(name)
-            removed.update(key for key in self._keys.pop(name, ()) if key not in planned)
-            changed.update((k, p) for k, p in planned.items() if self._plans.get(k) != p)
-            if planned:
-                self._keys[name] = tuple(planned)
-        return self._settle(PlanDelta(changed, frozenset(removed)))
+            planned = list(self._planned(name))
+            keys = tuple(each.key for each in planned)
+            removed.update(key for key in self._keys.pop(name, ()) if key not in keys)
+            changed.update((each.key, each) for each in planned if old.get(each.key) != each)
+            if keys:
+                self._keys[name] = keys
+        before = {key: old[key] for key in (*changed, *removed) if key in old}
+        return self._settle(PlanDelta(changed, frozenset(removed), before))
 
     def _settle(self, delta: PlanDelta) -> PlanDelta:
         if delta:
-            self._plan = None
-            self._plans.update(delta.changed)
-            for key in delta.removed:
-                del self._plans[key]
+            with Map(self.plan.services).mutate() as services:
+                services.update(delta.changed)
+                for key in delta.removed:
+                    del services[key]
+                self.plan = NodePlan(self.plan.facts, services.finish())
         return delta
 
-    def _planned(self, name: ServiceName) -> dict[ServiceKey, ServicePlan]:
-        slices = self._slices.get(name, {})
-        ordered = [slices[each] for each in sorted(slices)]
-        return {
-            port.key: service_plan(
-                port,
-                merge(ordered, (port.key.port, port.key.protocol, port.key.family)),
-                self._facts,
-                self._place,
-            )
-            for port in self._ports.get(name, ())
-        }
+    def _planned(self, name: ServiceName) -> Iterator[ServicePlan]:
+        service = self._services.get(name)
+        if service is None:
+            return
+        slices, facts = self._slices.get(name, ()), self.plan.facts
+        for port in service_ports(service, self._settings.families):
+            key = port.key
+            found = candidates(slices, (key.port, key.protocol, key.family), facts.node)
+            yield service_plan(port, found, facts, self._place)
 
     def _absorb(self, changes: Iterable[Change]) -> dict[ServiceName, None]:
         """Bring the objects up to date; returns the names of the services concerned, each once."""
@@ -117,38 +122,40 @@ class Proxier:
         return touched
 
     def _take_service(self, old: Object | None, new: Object | None) -> Iterator[ServiceName]:
-        for obj, gone in ((old, True), (new, False)):
-            if obj is None:
-                continue
-            name = (obj["metadata"].get("namespace", "default"), obj["metadata"]["name"])
-            ports = () if gone else service_ports(obj, self._settings.families)
-            self._ports.pop(name, None)
-            if ports:
-                self._ports[name] = ports
-            yield name
+        for obj in (old, new):
+            if obj is not None:
+                name = (obj["metadata"].get("namespace", "default"), obj["metadata"]["name"])
+                if obj is new:
+                    self._services[name] = obj
+                else:
+                    self._services.pop(name, None)
+                yield name
 
     def _take_slice(self, old: Object | None, new: Object | None) -> Iterator[ServiceName]:
-        for obj, gone in ((old, True), (new, False)):
-            name = service_of(obj) if obj is not None else None
-            if obj is None or name is None:
+        """A slice may have moved from one Service to another."""
+        for obj in (old, new):
+            of = service_of(obj) if obj is not None else None
+            if obj is None or of is None:
                 continue
-            known = self._slices.setdefault(name, {})
-            if gone:
-                known.pop(obj["metadata"]["name"], None)
-            else:
-                known[obj["metadata"]["name"]] = read_slice(obj, self._facts.node)
-            if not known:
-                del self._slices[name]
-            yield name
+            others = [s for s in self._slices.pop(of, ()) if _name(s) != _name(obj)]
+            now = [*others, obj] if obj is new else others
+            if now:
+                self._slices[of] = tuple(sorted(now, key=_name))
+            yield of
 
     def _take_node(self, _: Object | None, new: Object | None) -> Iterator[ServiceName]:
         """A new zone may change every choice by hints; a node that goes keeps its last zone."""
-        if new is None or new["metadata"]["name"] != self._facts.node:
+        if new is None or _name(new) != self._place.node:
             return
-        place = Place(self._facts.node, (new["metadata"].get("labels") or {}).get(ZONE_LABEL, ""))
+        place = Place(self._place.node, (new["metadata"].get("labels") or {}).get(ZONE_LABEL, ""))
         if place != self._place:
             self._place = place
-            yield from tuple(self._ports)
+            yield from tuple(self._services)
+
+
+def _name(obj: Object) -> str:
+    name: str = obj["metadata"]["name"]
+    return name
 
 
 def node_plan(

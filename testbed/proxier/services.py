@@ -6,13 +6,14 @@ Knows the Service's fields and Kubernetes' rules for reading them. Knows no endp
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from testbed.proxier.addresses import addresses_of, networks_of
 from testbed.proxier.plan import Family, IPAddress, IPNetwork, Protocol, ServiceKey
 
 Object = Mapping[str, Any]
+
+_PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
 
 DEFAULT_AFFINITY_SECONDS = 10800  # core/v1 DefaultClientIPServiceAffinitySeconds
 
@@ -20,8 +21,7 @@ NOT_OURS = frozenset({"service.kubernetes.io/headless", "service.kubernetes.io/s
 """Labels whose presence hides a Service or EndpointSlice from kube-proxy (its informers' selector)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServicePort:
+class ServicePort(NamedTuple):
     """One port of a Service in one address family, with its policies spelled out."""
 
     key: ServiceKey
@@ -74,30 +74,31 @@ def _ports_of(service: Object, spec: Object, family: Family) -> Iterator[Service
     if not cluster_ips:
         return
     metadata = service["metadata"]
+    namespace, name = metadata.get("namespace", "default"), metadata["name"]
+    same = _of_all_ports(service, spec, family)
     for port in spec.get("ports") or ():
-        key = ServiceKey(
-            metadata.get("namespace", "default"), metadata["name"], port.get("name") or "",
-            Protocol(port.get("protocol") or "TCP"), family,
-        )  # fmt: skip
-        yield ServicePort(
-            key=key,
-            cluster_ip=cluster_ips[0],
-            port=port["port"],
-            node_port=port.get("nodePort") or 0,
-            external_ips=addresses_of(family, spec.get("externalIPs") or ()),
-            load_balancer_ips=addresses_of(family, _ingress_ips(service)),
-            source_ranges=networks_of(family, spec.get("loadBalancerSourceRanges") or ()),
-            internal_local=spec.get("internalTrafficPolicy") == "Local",
-            external_local=_external_local(spec),
-            affinity_seconds=_affinity_seconds(spec),
-            health_check_node_port=_health_check_node_port(spec),
-        )
+        protocol = _PROTOCOLS[port.get("protocol") or "TCP"]
+        key = ServiceKey(namespace, name, port.get("name") or "", protocol, family)
+        yield ServicePort(key, cluster_ips[0], port["port"], port.get("nodePort") or 0, *same)
 
 
-def _ingress_ips(service: Object) -> Iterator[str]:
+def _of_all_ports(service: Object, spec: Object, family: Family) -> tuple[Any, ...]:
+    """What is the same for each port of a Service: the fields of ServicePort behind `node_port`."""
+    return (
+        addresses_of(family, spec.get("externalIPs") or ()),
+        addresses_of(family, _ingress_ips(service)),
+        networks_of(family, spec.get("loadBalancerSourceRanges") or ()),
+        spec.get("internalTrafficPolicy") == "Local",
+        _external_local(spec),
+        _affinity_seconds(spec),
+        _health_check_node_port(spec),
+    )
+
+
+def _ingress_ips(service: Object) -> list[str]:
     """The load balancer's addresses, without those where it terminates itself (ipMode Proxy, KEP-1860)."""
     ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    return (i["ip"] for i in ingress if i.get("ip") and i.get("ipMode", "VIP") != "Proxy")
+    return [i["ip"] for i in ingress if i.get("ip") and i.get("ipMode", "VIP") != "Proxy"]
 
 
 def _external_local(spec: Object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,8 +127,8 @@ def broken(plan: NodePlan) -> NodePlan:
     """The plan with a port that iptables refuses, which no API server would let through."""
     key = max(plan.services)
     service = plan.services[key]
-    frontends = tuple(replace(frontend, port=70000) for frontend in service.frontends)
-    return NodePlan(plan.facts, {**plan.services, key: replace(service, frontends=frontends)})
+    frontends = tuple(frontend._replace(port=70000) for frontend in service.frontends)
+    return NodePlan(plan.facts, {**plan.services, key: service._replace(frontends=frontends)})
 
 
 def test_a_refused_pass_changes_nothing_and_names_the_line(node: Netns, target: IptablesDatapath) -> None:

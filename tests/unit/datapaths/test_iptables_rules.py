@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -46,9 +45,9 @@ KEY = ServiceKey("default", "clusterip", "http", Protocol.TCP, Family.IPV4)
             names.endpoint_chain(KEY, Endpoint(ip_address("10.244.0.11"), 8080, False)),
             "KUBE-SEP-AWYS5CUX5RNRRIRD",
         ),
-        (names.policy_chain(replace(KEY, name="itp-local"), Scope.LOCAL), "KUBE-SVL-Q6PIQ6MST54P2YU5"),
-        (names.external_chain(replace(KEY, name="nodeport")), "KUBE-EXT-PKMRSDTV7XNERZIJ"),
-        (names.firewall_chain(replace(KEY, name="lbsr")), "KUBE-FW-U5RWDA7VFR24ZD36"),
+        (names.policy_chain(KEY._replace(name="itp-local"), Scope.LOCAL), "KUBE-SVL-Q6PIQ6MST54P2YU5"),
+        (names.external_chain(KEY._replace(name="nodeport")), "KUBE-EXT-PKMRSDTV7XNERZIJ"),
+        (names.firewall_chain(KEY._replace(name="lbsr")), "KUBE-FW-U5RWDA7VFR24ZD36"),
     ],
 )
 def test_chain_names_are_kube_proxy_s(made: str, expected: str) -> None:
@@ -75,7 +74,7 @@ def test_services_without_endpoints_cost_one_filter_rule_each() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_probabilities_have_ten_decimals_and_the_last_is_certain(count: int) -> None:
-    found = rules(many(1, count))["nat"].chains[names.policy_chain(replace(KEY, name="svc-0"), Scope.CLUSTER)]
+    found = rules(many(1, count))["nat"].chains[names.policy_chain(KEY._replace(name="svc-0"), Scope.CLUSTER)]
     shares = [rule.split("--probability ")[1].split()[0] for rule in found if "--probability" in rule]
     assert shares == [f"{1 / left:.10f}" for left in range(count, 1, -1)]
 
@@ -173,7 +172,7 @@ def test_masquerade_all_marks_pods_too() -> None:
     found = rules(
         plan(service(), endpoint_slice([endpoint("10.244.1.5")]), settings=Settings(masquerade_all=True))
     )
-    chain = found["nat"].chains[names.policy_chain(replace(KEY, name="web"), Scope.CLUSTER)]
+    chain = found["nat"].chains[names.policy_chain(KEY._replace(name="web"), Scope.CLUSTER)]
     assert chain[0].startswith("-d 10.96.0.10/32 ")
     assert chain[0].endswith("-j KUBE-MARK-MASQ")
 
@@ -181,7 +180,7 @@ def test_masquerade_all_marks_pods_too() -> None:
 def test_without_a_detector_a_cluster_ip_is_not_marked() -> None:
     settings = Settings(detect_local="None")
     found = rules(plan(service(), endpoint_slice([endpoint("10.244.1.5")]), settings=settings))
-    assert len(found["nat"].chains[names.policy_chain(replace(KEY, name="web"), Scope.CLUSTER)]) == 1
+    assert len(found["nat"].chains[names.policy_chain(KEY._replace(name="web"), Scope.CLUSTER)]) == 1
 
 
 def test_sctp_is_spelled_like_the_others() -> None:

@@ -9,7 +9,7 @@ import pytest
 from testbed.proxier.plan import Family, Protocol
 from testbed.proxier.policy import Place, Usable, usable
 from testbed.proxier.services import service_ports
-from testbed.proxier.slices import merge, read_slice
+from testbed.proxier.slices import candidates
 from tests.unit.proxier.objects import NODE, Object, endpoint, endpoint_slice, port, service
 
 READY = {"ready": True}
@@ -50,7 +50,7 @@ def both(zone_name: str, node: str) -> Object:
 def decide(obj: Object, endpoints: list[Object], zone_name: str = "za") -> Usable:
     """What `usable` says about a Service with these endpoints."""
     (found,) = service_ports(obj, [Family.IPV4])
-    ends = merge([read_slice(endpoint_slice(endpoints), NODE)], ("http", Protocol.TCP, Family.IPV4))
+    ends = candidates([endpoint_slice(endpoints)], ("http", Protocol.TCP, Family.IPV4), NODE)
     return usable(found, ends, Place(NODE, zone_name))
 
 

@@ -10,7 +10,7 @@ import pytest
 from testbed.proxier.addresses import parse_address, parse_network
 from testbed.proxier.plan import Family, Protocol
 from testbed.proxier.services import ServicePort, service_ports
-from testbed.proxier.slices import merge, read_slice, service_of
+from testbed.proxier.slices import candidates, service_of
 from tests.unit.proxier.objects import NODE, Object, endpoint, endpoint_slice, port, service
 
 BOTH = (Family.IPV4, Family.IPV6)
@@ -132,7 +132,7 @@ def test_health_check_node_port_needs_policy_local(policy: str, expected: int | 
 
 def read(*slices: Object) -> list[str]:
     """The endpoints of port http over some slices."""
-    return [str(c.endpoint) for c in merge([read_slice(s, NODE) for s in slices], HTTP)]
+    return [str(c.endpoint) for c in candidates(slices, HTTP, NODE)]
 
 
 def test_slices_of_a_service_are_merged_and_duplicates_collapse() -> None:
@@ -145,7 +145,7 @@ def test_slices_of_a_service_are_merged_and_duplicates_collapse() -> None:
 
 def test_an_endpoint_that_one_slice_knows_as_local_is_local() -> None:
     slices = [endpoint_slice([endpoint("10.244.0.5", node)]) for node in ("node2", NODE, "node2")]
-    (found,) = merge([read_slice(s, NODE) for s in slices], HTTP)
+    (found,) = candidates(slices, HTTP, NODE)
     assert found.endpoint.local
 
 
