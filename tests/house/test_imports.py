@@ -16,6 +16,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "kube.objects": (),
     "kube.store": (),
     "kube.api": ("kube.store", "kube.objects"),
+    "kube.client": ("kube.objects",),
     "kube.controllers": ("kube.store", "kube.objects"),
     "proxier": ("kube.objects",),
     "datapaths": ("proxier.plan", "machine"),
@@ -26,7 +27,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "bench.results": ("machine",),
     "bench.stats": ("bench.results",),
     "bench.report": ("bench.stats", "bench.results"),
-    "scenario": ("cluster", "kube.objects", "datapaths.find", "machine", "bench"),
+    "scenario": ("cluster", "kube.client", "kube.objects", "datapaths.find", "machine", "bench"),
     "cli": ("",),
 }
 

@@ -17,12 +17,19 @@ from testbed.kube.api.tables.layout import AGE, NAME, Cells, Json, Layout
 from testbed.kube.api.tables.nodes import NAMESPACES, NODES
 from testbed.kube.api.tables.pods import PODS
 from testbed.kube.api.tables.services import ENDPOINT_SLICES, ENDPOINTS, SERVICE_CIDRS, SERVICES
-from testbed.kube.api.tables.workloads import DAEMON_SETS, DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS
+from testbed.kube.api.tables.workloads import (
+    CONTROLLER_REVISIONS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+)
 from testbed.kube.objects import Kind
 from testbed.kube.store import Object
 
 LAYOUTS: Mapping[str, Layout] = {
     "ConfigMap": CONFIG_MAPS,
+    "ControllerRevision": CONTROLLER_REVISIONS,
     "DaemonSet": DAEMON_SETS,
     "Deployment": DEPLOYMENTS,
     "EndpointSlice": ENDPOINT_SLICES,

@@ -1,4 +1,4 @@
-"""The tables of what makes pods: Deployments, ReplicaSets, StatefulSets, DaemonSets (printers.go)."""
+"""The tables of what makes pods: Deployments, ReplicaSets, StatefulSets, DaemonSets, revisions (printers.go)."""
 
 from __future__ import annotations
 
@@ -75,6 +75,18 @@ def _daemon_set(daemon_set: Object, now: datetime.datetime) -> Cells:
     )
 
 
+def _revision(revision: Object, now: datetime.datetime) -> Cells:
+    owners = revision["metadata"].get("ownerReferences") or ()
+    controller = next((_qualified(owner) for owner in owners if owner.get("controller")), NONE)
+    return revision["metadata"]["name"], controller, revision["revision"], age(revision, now)
+
+
+def _qualified(owner: Mapping[str, Any]) -> str:
+    """`formatResourceName`: `statefulset.apps/web`."""
+    group = owner["apiVersion"].rpartition("/")[0]
+    return f"{owner['kind'].lower()}{'.' + group if group else ''}/{owner['name']}"
+
+
 _READY = Column("Ready", description="Number of the pod with ready state.")
 DEPLOYMENTS = Layout(
     (
@@ -103,6 +115,15 @@ REPLICA_SETS = Layout(
     _replica_set,
 )
 STATEFUL_SETS = Layout((NAME, _READY, AGE, CONTAINERS, IMAGES), _stateful_set)
+CONTROLLER_REVISIONS = Layout(
+    (
+        NAME,
+        Column("Controller", description="What the template belongs to."),
+        _integer("Revision", "The number of this template."),
+        AGE,
+    ),
+    _revision,
+)
 DAEMON_SETS = Layout(
     (
         NAME,

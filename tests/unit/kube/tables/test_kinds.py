@@ -189,6 +189,22 @@ def test_what_makes_pods(kind: str, status: Json, cells: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("owners", "controller"),
+    [
+        ([], "<none>"),
+        ([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "x"}], "<none>"),
+        (
+            [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "controller": True}],
+            "statefulset.apps/web",
+        ),
+    ],
+)
+def test_a_controller_revision(owners: list[Json], controller: str) -> None:
+    seen = {"metadata": {"name": "web-1", "ownerReferences": owners}, "revision": 3}
+    assert list(row("ControllerRevision", seen).values()) == ["web-1", controller, 3, "<unknown>"]
+
+
+@pytest.mark.parametrize(
     ("kind", "seen", "cells"),
     [
         ("ConfigMap", {"data": {"a": "1"}, "binaryData": {"b": ""}}, ["x", 2, "5m"]),

@@ -33,6 +33,7 @@ SHOWN = {  # headers of `kubectl get`, and those that `-o wide` adds
         "NAME DESIRED CURRENT READY UP-TO-DATE AVAILABLE NODE_SELECTOR AGE",
         "CONTAINERS IMAGES SELECTOR",
     ),
+    "ControllerRevision": ("NAME CONTROLLER REVISION AGE", ""),
     "ConfigMap": ("NAME DATA AGE", ""),
     "Secret": ("NAME TYPE DATA AGE", ""),
     "Event": ("LAST_SEEN TYPE REASON OBJECT MESSAGE", "SUBOBJECT SOURCE FIRST_SEEN COUNT NAME"),

@@ -1,0 +1,6 @@
+"""A client of the Kubernetes API that a daemon serves on its Unix socket: what kubectl is to a cluster."""
+
+from testbed.kube.client.client import Client, Event, Listing
+from testbed.kube.client.requests import LogOptions, Query
+
+__all__ = ["Client", "Event", "Listing", "LogOptions", "Query"]
