@@ -51,8 +51,12 @@ NOTHING = Fragment({}, ())
 
 
 def fragment(service: ServicePlan, spelling: Spelling) -> Fragment:
-    """The rules of one service port."""
-    return Fragment(_chains(service, spelling), tuple(_entries(service, spelling)))
+    """The rules of one service port.
+
+    Each once: kube-proxy writes a refusal twice for an external IP that is the load balancer's address too, but
+    no packet comes to the second, and a delta could not tell them apart.
+    """
+    return Fragment(_chains(service, spelling), tuple(dict.fromkeys(_entries(service, spelling))))
 
 
 # Entries: the way in
