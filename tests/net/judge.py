@@ -14,7 +14,7 @@ from typing import Any
 
 from scipy import stats
 
-from tests.net.case_file import Outcome, Packet
+from tests.net.case import Outcome, Packet
 
 P_VALUE = 0.001  # below it, equal shares are not believed
 
@@ -35,6 +35,8 @@ class Answer:
     def __str__(self) -> str:
         if self.outcome != "answered":
             return f"{self.outcome}{f' ({self.note})' if self.note else ''}"
+        if "status" in self.identity:
+            return f"status {self.identity['status']}"
         seen = f"pod/{self.identity.get('pod')}:{self.identity.get('port')}"
         return f"{seen} saw {self.identity.get('clientAddress')}"
 
@@ -48,10 +50,12 @@ def judge(packet: Packet, answers: Sequence[Answer], owners: Owners) -> list[str
 
     There is one answer for every time the packet was sent; after silence it is not sent again.
     """
-    if not answers or (len(answers) < packet.count and answers[-1].outcome in ("answered", "refused")):
+    if not answers or (len(answers) < packet.count and answers[-1].outcome in _said(packet)):
         return [f"{packet}: {len(answers)} answers to {packet.count} packets"]
     if packet.expect.outcome is not Outcome.ANSWERED:
         return [*_other_than(packet, answers)]
+    if packet.expect.status:
+        return [*_unanswered(packet, answers)] or [*_statuses(packet, answers)]
     return [*_unanswered(packet, answers)] or [
         *_endpoints(packet, answers),
         *_sources(packet, answers, owners),
@@ -61,6 +65,11 @@ def judge(packet: Packet, answers: Sequence[Answer], owners: Owners) -> list[str
             else ()
         ),
     ]
+
+
+def _said(packet: Packet) -> tuple[str, ...]:
+    """Outcomes after which a packet is sent again; where affinity expires, it is not once that is seen."""
+    return ("refused",) if packet.expect.affinity == "expires" else ("answered", "refused")
 
 
 def is_even(packet: Packet, answers: Sequence[Answer]) -> bool:
@@ -100,8 +109,10 @@ def _endpoints(packet: Packet, answers: Sequence[Answer]) -> Iterator[str]:
     with_port = {endpoint for endpoint in packet.expect.endpoints if ":" in endpoint}
     seen = {_endpoint(answer, with_port) for answer in answers}
     expected = set(packet.expect.endpoints)
-    if packet.expect.affinity and len(seen) > 1:
+    if packet.expect.affinity == "kept" and len(seen) > 1:
         yield f"{packet}: affinity was not kept: {' '.join(sorted(seen))}"
+    if packet.expect.affinity == "expires" and len(seen) < 2:
+        yield f"{packet}: affinity has not expired: {len(answers)} times {' '.join(seen)}"
     if seen - expected:
         wanted = " ".join(sorted(expected))
         yield f"{packet}: answered by {' '.join(sorted(seen - expected))}, expected {wanted}"
@@ -115,6 +126,17 @@ def _endpoint(answer: Answer, with_port: set[str]) -> str:
     if any(endpoint.startswith(f"{pod}:") for endpoint in with_port):
         return f"{pod}:{answer.identity['port']}"
     return pod
+
+
+def _statuses(packet: Packet, answers: Sequence[Answer]) -> Iterator[str]:
+    """Answers over HTTP with another status than the case says, or another count of local endpoints."""
+    expect = packet.expect
+    for answer in answers:
+        status, told = answer.identity.get("status"), answer.identity.get("body", {}).get("localEndpoints")
+        if status != expect.status:
+            yield f"{packet}: status {status}, expected {expect.status}"
+        if expect.local_endpoints is not None and told != expect.local_endpoints:
+            yield f"{packet}: {told} local endpoints, expected {expect.local_endpoints}"
 
 
 def _sources(packet: Packet, answers: Sequence[Answer], owners: Owners) -> Iterator[str]:

@@ -1,4 +1,5 @@
-"""A lab instance made for one case: deployed and destroyed by the command line, asked through its socket.
+"""A lab instance that cases run in, one after the other: deployed and destroyed by the command line, asked
+through its socket, and brought back to its beginning between two cases.
 
 Knows commands, verbs and the sender's script; knows nothing of what a case expects, nor which datapath runs.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,14 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from testbed.cluster.agent import WATCHED
+from testbed.cluster.agent import WATCHED, datapath_options
 from testbed.cluster.rpc import Client
 from testbed.errors import TestbedError
-from testbed.kube.objects import kind_named, load_text
+from testbed.kube.objects import ClusterConfig
 from testbed.machine import sandbox
-from tests.net.case_file import Host, Packet, Step
+from tests.net.case import Case, Host, Packet, Step
 from tests.net.judge import Answer
-from tests.net.targets import Directory, documents, filled
+from tests.net.objects import Key, Object, Objects
+from tests.net.targets import Directory, documents, filled, secondary_addresses
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -41,33 +44,41 @@ class Lab:
     nodes: Sequence[str]
     client: Client
     sender: subprocess.Popen[str]
-    hosts: dict[str, list[str]] = field(default_factory=dict)
+    objects: Objects = field(init=False)
+    _start: dict[Key, Object] = field(init=False)
+    _known: dict[str, list[str]] = field(default_factory=dict)
 
-    def change(self, step: Step) -> None:
-        """Do what a step says, and wait until every node obeys."""
+    def __post_init__(self) -> None:
+        self.objects = Objects(self.client)
+        self._start = self.objects.everything()
+        self._ask({"prepare": self.nodes})
+
+    def begin(self, case: Case) -> None:
+        """What a case wants of the hosts before its first step."""
+        numbers = [(host.name, self.nodes.index(host.name)) for host in case.secondary]
+        pairs = [(name, address) for name, number in numbers for address in secondary_addresses(number)]
+        self._ask({"add": pairs})
+
+    def change(self, step: Step) -> list[str]:
+        """Do what a step says, and wait until every node obeys; what should have been refused and was not."""
         for target in step.delete:
-            kind, _, name = target.partition("/")
-            self.client.call("delete", kind=kind_named(kind).name, namespace="default", name=name)
-        plain, templated = documents(step.apply)
-        self._apply(plain)
-        if templated:
-            self._settle(step.unready)
-            self._apply(filled(templated, self.directory()))
-        self._settle(step.unready)
+            self.objects.delete(target)
+        complaints = self._apply_all(step)
+        for node in step.lose:
+            self._lose(node)
+        for node in step.resync:
+            self.client.call("resync", node=node)
+        self._settle(step)
+        return complaints
 
     def directory(self) -> Directory:
         """Who has which address now. Pods that end keep theirs: late answers still have a name, and a namespace
         may go while it is being asked for."""
-        pods = [
-            name
-            for pod in self._get("Pod")
-            for name in [f"default_{pod['metadata']['name']}"]
-            if "deletionTimestamp" not in pod["metadata"] or name not in self.hosts
-        ]
-        self.hosts |= self._ask({"addresses": [*pods, *self.nodes, *CLIENTS]})
-        return Directory(
-            self.hosts, {service["metadata"]["name"]: service for service in self._get("Service")}
-        )
+        places = {str(host): self._netns(host) for host in self._hosts()}
+        found = self._ask({"addresses": sorted(set(places.values()))})
+        self._known |= {host: found[netns] for host, netns in places.items()}
+        services = {service["metadata"]["name"]: service for service in self.objects.list("Service")}
+        return Directory(self._known, services)
 
     def send(self, packets: Sequence[Packet]) -> list[list[Answer]]:
         """Send packets one after the other; for each, one answer for every time it was sent."""
@@ -78,12 +89,77 @@ class Lab:
         }
         return [[Answer(**answer) for answer in answers] for answers in self._ask(request)]
 
+    def reset(self) -> None:
+        """Take away all that a case has made, and see that nothing of it is left.
+
+        Raises TestbedError; the lab is then of no use to another case.
+        """
+        self.objects.delete_applied()
+        until(lambda: self.objects.everything() == self._start, "the objects as they were", READY_TIMEOUT)
+        until(self._obeyed, "all nodes to have forgotten the services", READY_TIMEOUT)
+        until(lambda: not self._network()["pods"], "all pods' networks to be gone", READY_TIMEOUT)
+        for node in self.nodes:
+            left = self.client.call("observe", node=node)["frontends"]
+            if left:
+                raise TestbedError(f"{node} still has {left}")
+        self._ask({"reset": [*self.nodes, *CLIENTS]})
+        self._known.clear()
+
+    def _apply_all(self, step: Step) -> list[str]:
+        """What needs addresses of pods is applied when they have them."""
+        plain, templated = documents(step.apply)
+        complaints = self._apply(plain, step.rejected)
+        if templated:
+            self._settle(step)
+            complaints += self._apply(filled(templated, self.directory()), step.rejected)
+        return complaints
+
+    def _apply(self, text: str, rejected: str) -> list[str]:
+        try:
+            self.objects.apply(text)
+        except TestbedError as error:
+            if rejected and rejected in str(error):
+                return []
+            raise
+        return [f"accepted, though {rejected!r}"] if rejected and text.strip() else []
+
+    def _lose(self, node: str) -> None:
+        """Take a node's programming out of its kernel from outside, and wait until its agent has mended that."""
+        cluster = ClusterConfig.from_json(self.client.call("inspect")["cluster"])
+        frontends = self.client.call("observe", node=node)["frontends"]
+        mode, options = cluster.networking.kube_proxy_mode, dict(datapath_options(cluster.kube_proxy))
+        self._ask({"lose": node, "datapath": mode, "options": options})
+        until(
+            lambda: self.client.call("observe", node=node)["frontends"] == frontends,
+            f"{node} to be programmed again",
+            READY_TIMEOUT,
+        )
+
+    def _hosts(self) -> Iterator[Host]:
+        for pod in self.objects.list("Pod"):
+            host = Host("pod", pod["metadata"]["name"])
+            if "deletionTimestamp" not in pod["metadata"] or str(host) not in self._known:
+                yield host
+        yield from (Host("node", name) for name in self.nodes)
+        yield from (Host("client", name) for name in CLIENTS)
+
+    def _netns(self, host: Host) -> str:
+        """The name of a host's network namespace (docs/architecture.md); a pod may share its node's."""
+        if host.kind != "pod":
+            return host.name
+        spec = self._pod(host.name)["spec"]
+        return str(spec["nodeName"]) if spec.get("hostNetwork") else f"default_{host.name}"
+
+    def _pod(self, name: str) -> Object:
+        return next(pod for pod in self.objects.list("Pod") if pod["metadata"]["name"] == name)
+
     def _request(self, packet: Packet, directory: Directory) -> dict[str, Any]:
         target = directory.target(packet)
-        router = Host("node", packet.destination.via or self._router_of(packet.sender))
-        control = {"netns": packet.sender.netns, "protocol": "TCP", "port": UNUSED_PORT}
+        netns = self._netns(packet.sender)
+        router = Host("node", self._router_of(packet))
+        control = {"netns": netns, "protocol": "TCP", "port": UNUSED_PORT}
         return {
-            "netns": packet.sender.netns,
+            "netns": netns,
             "address": target.address,
             "port": target.port,
             "via": target.via,
@@ -91,63 +167,78 @@ class Lab:
             "count": packet.count,
             "patience": SILENCE_PATIENCE if packet.expect.outcome == "dropped" else ANSWER_PATIENCE,
             "controls": [{**control, "address": directory.address(router, packet.family)}],
+            "size": packet.size,
+            "path": packet.path,
+            "source_port": packet.source_port,
+            "every": packet.every,
+            "until_another": packet.expect.affinity == "expires",
         }
 
-    def _router_of(self, sender: Host) -> str:
+    def _router_of(self, packet: Packet) -> str:
         """The node that takes a sender's packets first."""
+        sender, via = packet.sender, packet.destination.via
+        if via in self.nodes:
+            return via
         if sender.kind == "node":
             return sender.name
-        pods: dict[str, str] = {p["metadata"]["name"]: p["spec"]["nodeName"] for p in self._get("Pod")}
-        return pods[sender.name] if sender.kind == "pod" else self.nodes[0]
+        return str(self._pod(sender.name)["spec"]["nodeName"]) if sender.kind == "pod" else self.nodes[0]
 
     def _controls(self, directory: Directory) -> list[dict[str, Any]]:
         """Each pod asks itself: when it has answered, its server has nothing older left to answer."""
         return [
             {
-                "netns": host.netns,
+                "netns": self._netns(host),
                 "address": address,
                 "port": port["containerPort"],
                 "protocol": port["protocol"],
             }
-            for pod in self._get("Pod")
-            if "deletionTimestamp" not in pod["metadata"]
+            for pod in self.objects.list("Pod")
+            if "deletionTimestamp" not in pod["metadata"] and pod["status"].get("phase") == "Running"
             for host in [Host("pod", pod["metadata"]["name"])]
-            for address in directory.addresses[host.netns]
+            for address in directory.addresses[str(host)]
             for port in pod["spec"]["containers"][0].get("ports", ())
         ]
 
-    def _apply(self, text: str) -> None:
-        if text.strip():
-            manifests = load_text(text, "case").manifests
-            self.client.call("apply", manifests=[manifest.to_json() for manifest in manifests])
-
-    def _get(self, kind: str) -> list[Mapping[str, Any]]:
-        found: list[Mapping[str, Any]] = self.client.call("get", kind=kind)
-        return found
-
-    def _settle(self, unready: Sequence[str]) -> None:
-        """Wait until every node's kernel obeys the objects. Pods that never become ready only have to run."""
-        if not unready:
+    def _settle(self, step: Step) -> None:
+        """Wait until every node's kernel obeys the objects. For pods that never become ready: until they run, or
+        have ended, and every slice tells so."""
+        if not step.unready and not step.ended:
             self.client.call("wait", timeout=READY_TIMEOUT)
             return
-        until(
-            lambda: self._runs(unready) and self._obeyed(), f"{' '.join(unready)} to run, and nodes to obey"
-        )
+        what = f"{' '.join([*step.unready, *step.ended])} to run or end, and nodes to obey"
+        until(lambda: self._runs(step.unready) and self._ended(step.ended) and self._obeyed(), what)
 
     def _runs(self, pods: Sequence[str]) -> bool:
         """True when the pods run and every endpoint slice that must name them does."""
-        addresses = {
-            a for pod in self._get("Pod") if f"pod/{pod['metadata']['name']}" in pods for a in _ips(pod)
-        }
-        named = {
-            a for piece in self._get("EndpointSlice") for e in piece["endpoints"] for a in e["addresses"]
-        }
-        return bool(addresses) and addresses <= named
+        listed = [pod for pod in self.objects.list("Pod") if f"pod/{pod['metadata']['name']}" in pods]
+        addresses = {address for pod in listed for address in _ips(pod)}
+        return len(listed) == len(pods) and all(map(_ips, listed)) and addresses <= self._in_slices()
+
+    def _ended(self, pods: Sequence[str]) -> bool:
+        """True when the pods have ended and no endpoint slice names them any more."""
+        listed = [pod for pod in self.objects.list("Pod") if f"pod/{pod['metadata']['name']}" in pods]
+        phases = {pod.get("status", {}).get("phase") for pod in listed}
+        addresses = {address for pod in listed for address in _ips(pod)}
+        return (
+            len(listed) == len(pods)
+            and phases <= {"Failed", "Succeeded"}
+            and not addresses & self._in_slices()
+        )
+
+    def _in_slices(self) -> set[str]:
+        slices = self.objects.list("EndpointSlice")
+        return {address for piece in slices for item in piece["endpoints"] for address in item["addresses"]}
 
     def _obeyed(self) -> bool:
         """True when all agents have synced the latest object that concerns them."""
-        latest = max(int(obj["metadata"]["resourceVersion"]) for kind in WATCHED for obj in self._get(kind))
+        latest = max(
+            int(obj["metadata"]["resourceVersion"]) for kind in WATCHED for obj in self.objects.list(kind)
+        )
         return all(agent["synced"] >= latest for agent in self.client.call("inspect")["agents"])
+
+    def _network(self) -> Mapping[str, Any]:
+        network: Mapping[str, Any] = self.client.call("inspect")["network"]
+        return network
 
     def _ask(self, request: Mapping[str, Any]) -> Any:
         """One line to the sender's script, one line back."""
@@ -161,16 +252,16 @@ class Lab:
         return json.loads(answer)
 
 
-def _ips(pod: Mapping[str, Any]) -> list[str]:
+def _ips(pod: Object) -> list[str]:
     return [entry["ip"] for entry in pod.get("status", {}).get("podIPs", ())]
 
 
 @contextlib.contextmanager
-def deployed(name: str, cluster: Path) -> Iterator[Lab]:
+def deployed(name: str, cluster: str) -> Iterator[Lab]:
     """Deploy the cluster of a document, without pods; destroy it in the end, whatever came between."""
     with contextlib.ExitStack() as after, contextlib.ExitStack() as stack:
-        _command("deploy", "--name", name, "-f", str(cluster))
-        stack.callback(_command, "destroy", "--name", name)
+        _run([COMMAND, "deploy", "--name", name, "-f", "-"], cluster)
+        stack.callback(_run, [COMMAND, "destroy", "--name", name])
         sender = _sender(sandbox.get(name))
         # Only when the sandbox is gone: its end waits until nsenter has collected the script.
         after.callback(_collect, sender)
@@ -180,9 +271,10 @@ def deployed(name: str, cluster: Path) -> Iterator[Lab]:
 
 
 def _sender(instance: sandbox.Instance) -> subprocess.Popen[str]:
-    """The sender's script inside the sandbox. By its path: nsenter(1) leaves the folder that we are in."""
-    argv = [*instance.enter_argv(), sys.executable, str(Path(__file__).with_name("packets.py"))]
-    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    """The sender's script inside the sandbox, in which it has no folder to find its modules by."""
+    argv = [*instance.enter_argv(), sys.executable, "-m", "tests.net.packets"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
 
 def _collect(sender: subprocess.Popen[str]) -> None:
@@ -194,8 +286,8 @@ def _collect(sender: subprocess.Popen[str]) -> None:
                 pipe.close()
 
 
-def _command(*arguments: str) -> None:
-    """Run `testbed`. Raises TestbedError with what it said."""
-    done = subprocess.run([COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+def _run(argv: Sequence[str], text: str = "") -> None:
+    """Run a program. Raises TestbedError with what it said."""
+    done = subprocess.run(argv, cwd=ROOT, input=text, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise TestbedError(f"testbed {' '.join(arguments)}: status {done.returncode}: {done.stderr.strip()}")
+        raise TestbedError(f"{' '.join(argv)}: status {done.returncode}: {done.stderr.strip()}")

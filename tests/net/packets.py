@@ -1,10 +1,12 @@
 """Sends a case's packets and tells what came back: a script that runs inside a lab's sandbox.
 
-One JSON document per line on standard input, one on standard output:
+One JSON document per line on standard input, one on standard output. What it does to hosts is told in `hosts.py`:
 
-    {"addresses": [NETNS, ...]}
-        -> {NETNS: [ADDRESS, ...], ...}
-    {"send": [{"netns", "address", "port", "protocol", "count", "patience", "via", "controls"}, ...],
+    {"prepare": [NETNS, ...]}, {"reset": [NETNS, ...]}, {"add": [[NETNS, ADDRESS], ...]}    -> null
+    {"lose": NETNS, "datapath", "options"}                                                         -> null
+    {"addresses": [NETNS, ...]}                                        -> {NETNS: [ADDRESS, ...], ...}
+    {"send": [{"netns", "address", "port", "protocol", "count", "patience", "via", "controls",
+               "size", "path", "source_port", "every", "until_another"}, ...],
      "controls": [{"netns", "address", "port", "protocol"}, ...]}
         -> for each packet, for each time: [[{"outcome", "identity", "retransmitted", "note"}, ...], ...]
 
@@ -26,78 +28,95 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from testbed.datapaths import find
+from testbed.errors import TestbedError
 from testbed.machine.netns import FOLDER, Netns
+from tests.net.hosts import Hosts
+from tests.net.questions import question
+from tests.waiting import until
 
 CONTROL_PATIENCE = 20.0  # seconds; a machine slower than this cannot be judged
 IP_RECVERR, IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
 TOTAL_RETRANS = 100  # offset of tcpi_total_retrans in struct tcp_info (linux/tcp.h), a u32
-QUESTION = b"who is there?\n"
+KINDS = {
+    "TCP": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    "UDP": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    "SCTP": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),  # one-to-one style, RFC 6458
+}
 
 Json = dict[str, Any]
 
 
 class Attempt:
-    """One packet (for TCP: one connection and one line) and what became of it."""
+    """One packet (for TCP: one connection and one question) and what became of it."""
 
     def __init__(self, send: Mapping[str, Any], folder: Path) -> None:
         self.protocol, self.patience = send["protocol"], send.get("patience", CONTROL_PATIENCE)
+        self.question = question(self.protocol, send.get("size", 0), send.get("path", ""))
         family = socket.AF_INET6 if ":" in send["address"] else socket.AF_INET
-        kind = socket.SOCK_STREAM if self.protocol == "TCP" else socket.SOCK_DGRAM
-        self.socket = Netns(send["netns"], folder).socket(family, kind)
+        self.socket = Netns(send["netns"], folder).socket(family, *KINDS[self.protocol])
         self.socket.setblocking(False)
         if self.protocol == "TCP":
             _report_errors(self.socket)
-        self.received = b""
-        self.asked = False
+        self.unsent = self.question.words
+        self.connected = False
+        self.retransmitted = False
         self.answer: Json | None = None
-        self._guarded(lambda: self.socket.connect((send["address"], send["port"])))
+        self._guarded(lambda: self._connect(send["address"], send["port"], send.get("source_port", 0)))
 
     def wait(self, seconds: float) -> Json | None:
         """What became of it so far, after at most `seconds`; None is silence."""
         deadline = time.monotonic() + seconds
         while self.answer is None:
-            events = select.POLLIN if self.asked else select.POLLOUT
             poll = select.poll()
-            poll.register(self.socket, events)
+            poll.register(self.socket, select.POLLOUT if self.unsent else select.POLLIN)
             if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 return None
-            self._guarded(self._read if self.asked else self._ask)
+            self._guarded(self._ask if self.unsent else self._read)
         return self.answer
 
     def close(self) -> None:
         """Reset a connection rather than close it, so that no TIME_WAIT stays behind."""
-        if self.protocol == "TCP":
+        if self.protocol != "UDP":
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
+
+    def _connect(self, address: str, port: int, source_port: int) -> None:
+        if source_port:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.socket.bind(("", source_port))
+        self.socket.connect((address, port))
 
     def _ask(self) -> None:
         error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or _reported(self.socket)
         if error:
             raise OSError(error, "")
-        self.socket.send(QUESTION)
-        self.asked = True
+        if not self.connected:
+            # Of many bytes some may be sent twice on a busy machine, which is TCP's daily work; a SYN may not.
+            self.connected, self.retransmitted = True, self._sent_again()
+        self.unsent = self.unsent[self.socket.send(self.unsent) :]
 
     def _read(self) -> None:
         data = self.socket.recv(65536)
-        self.received += data
-        whole = self.protocol == "UDP" or b"\n" in self.received
-        if whole:
-            self.answer = self._told("answered", identity=json.loads(self.received.partition(b"\n")[0]))
+        identity = self.question.answered(data)
+        if identity is not None:
+            again = self._sent_again() if self.question.short else False
+            self.answer = self._told("answered", identity=identity, retransmitted=self.retransmitted or again)
         elif not data:
             self.answer = self._told("broken", note="closed before it answered")
 
-    def _guarded(self, action: Any) -> None:
+    def _guarded(self, action: Callable[[], None]) -> None:
         """Do something with the socket; an error of the network is an answer too."""
         try:
             action()
         except BlockingIOError:
             return
-        except ValueError as error:
+        except (ValueError, TestbedError) as error:
             self.answer = self._told("broken", note=f"no identity: {error}")
         except OSError as error:
             self._failed(error.errno or 0)
@@ -108,19 +127,22 @@ class Attempt:
         elif number == errno.EPERM:
             # A node's own datagram that its rules drop on the way out: its sender is told so. To a case it
             # is a drop like any other, so go on waiting for the answer that cannot come.
-            self.asked = True
+            self.unsent = b""
         else:
             self.answer = self._told("broken", note=errno.errorcode.get(number, str(number)))
 
-    def _told(self, outcome: str, identity: Json | None = None, note: str = "") -> Json:
+    @staticmethod
+    def _told(
+        outcome: str, identity: Json | None = None, note: str = "", *, retransmitted: bool = False
+    ) -> Json:
         return {
             "outcome": outcome,
             "identity": identity or {},
-            "retransmitted": self._retransmitted(),
+            "retransmitted": retransmitted,
             "note": note,
         }
 
-    def _retransmitted(self) -> bool:
+    def _sent_again(self) -> bool:
         if self.protocol != "TCP":
             return False
         info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
@@ -139,36 +161,47 @@ def _report_errors(tcp: socket.socket) -> None:
         tcp.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
 
 
-def _reported(tcp: socket.socket) -> int:
+def _reported(sock: socket.socket) -> int:
     """The error number at the head of the socket's error queue, or 0 (struct sock_extended_err, ee_errno)."""
     try:
-        _, ancillary, _, _ = tcp.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+        _, ancillary, _, _ = sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
     except BlockingIOError:
         return 0
     return int(struct.unpack_from("I", ancillary[0][2])[0]) if ancillary else 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sender:
     """Sends from the namespaces that are named in `folder`."""
 
     folder: Path = FOLDER
+    hosts: Hosts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hosts = Hosts(self.folder)
 
     def send_all(self, request: Mapping[str, Any]) -> list[list[Json]]:
         """Every packet of a request, one after the other."""
         answers = []
         for send in request["send"]:
             if send["via"]:
-                self.route(send["netns"], send["address"], send["via"])
+                self.hosts.route(send["netns"], send["address"], send["via"])
             answers.append([*self._repeated(send, request["controls"])])
         return answers
 
     def _repeated(self, send: Json, controls: Sequence[Json]) -> Iterator[Json]:
-        """Send a packet as often as asked, but not again after silence: that would only cost its patience again."""
-        for _ in range(send["count"]):
+        """Send a packet as often as asked, but not again after silence: that would only cost its patience again.
+
+        With `until_another` no further than to the first answer of another pod than before.
+        """
+        pods = set()
+        for number in range(send["count"]):
+            if number and send.get("every"):
+                _let_pass(send["every"])
             answer = self.send(send, controls)
             yield answer
-            if answer["outcome"] in ("silent", "broken"):
+            pods.add(answer["identity"].get("pod"))
+            if answer["outcome"] in ("silent", "broken") or (send.get("until_another") and len(pods) > 1):
                 return
 
     def send(self, send: Json, controls: Sequence[Json]) -> Json:
@@ -198,32 +231,35 @@ class Sender:
         what = "silent" if answer is None else f"{answer['outcome']} {answer['note']}"
         return f"control from {send['netns']} to {send['address']}:{send['port']}: {what}"
 
-    def route(self, netns: str, address: str, via: str) -> None:
-        """Let a client send to an address by way of a node, as a router outside a cluster would."""
-        family = "-6" if ":" in address else "-4"
-        Netns(netns, self.folder).run(["ip", family, "route", "replace", address, "via", via])
+    def answer(self, request: Mapping[str, Any]) -> Any:
+        """What a request asks for; see above."""
+        match request:
+            case {"prepare": names}:
+                self.hosts.prepare(names)
+            case {"reset": names}:
+                self.hosts.reset(names)
+            case {"add": pairs}:
+                self.hosts.add_addresses(pairs)
+            case {"lose": name, "datapath": datapath, "options": options}:
+                find.load(datapath, options).remove(Netns(name, self.folder))
+            case {"addresses": names}:
+                return self.hosts.addresses(names)
+            case {"send": _}:
+                return self.send_all(request)
+        return None
 
-    def addresses(self, names: Sequence[str]) -> dict[str, list[str]]:
-        """The global addresses that each namespace has."""
-        return {name: self._addresses(Netns(name, self.folder)) for name in names}
 
-    @staticmethod
-    def _addresses(netns: Netns) -> list[str]:
-        links = json.loads(netns.run(["ip", "-j", "address", "show", "scope", "global"]).stdout)
-        # An address that the filter took out leaves an empty entry behind (iproute2 6.1).
-        found = [entry for link in links for entry in link.get("addr_info", ())]
-        return [entry["local"] for entry in found if entry]
+def _let_pass(seconds: float) -> None:
+    """Until so much time is over: what is waited for here is the clock itself."""
+    end = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= end, f"{seconds:g} s", timeout=2 * seconds + 1)
 
 
 def main() -> None:
     """Answer requests until the input ends."""
     sender = Sender()
     for line in sys.stdin:
-        request = json.loads(line)
-        answer: Any = (
-            sender.addresses(request["addresses"]) if "addresses" in request else sender.send_all(request)
-        )
-        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.write(json.dumps(sender.answer(json.loads(line))) + "\n")
         sys.stdout.flush()
 
 

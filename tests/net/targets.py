@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.errors import UsageError
-from tests.net.case_file import Destination, Host, Packet
+from tests.net.case import Destination, Host, Packet
 
 Object = Mapping[str, Any]
 PLACEHOLDER = re.compile(r"\$\((?P<kind>pod|node|client)/(?P<name>[a-z0-9-]+)(:(?P<family>IPv[46]))?\)")
@@ -27,42 +27,52 @@ class Target:
     via: str = ""
 
 
+LOOPBACK = {"IPv4": "127.0.0.1", "IPv6": "::1"}
+SECONDARY = {"IPv4": "192.168.0.{}", "IPv6": "fd00:10:192::{:x}"}
+FIRST_SECONDARY = 200  # host part; nodes have theirs from 1, the router 254 (docs/architecture.md)
+
+
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Who has which address: hosts by namespace name, Services as the API shows them."""
+    """Who has which address: hosts by name (`pod/web-1`), Services as the API shows them."""
 
     addresses: Mapping[str, Sequence[str]]
     services: Mapping[str, Object]
 
     def owners(self) -> dict[str, str]:
-        """Address -> host, as the judge wants it."""
-        return {
-            address: self._host(netns) for netns, addresses in self.addresses.items() for address in addresses
-        }
+        """Address -> host, as the judge wants it. What shares a node's network is that node."""
+        hosts = sorted(self.addresses.items(), key=lambda pair: not pair[0].startswith("node/"))
+        owners: dict[str, str] = {}
+        for host, addresses in hosts:
+            owners |= {address: host for address in addresses if address not in owners}
+        return owners
 
-    @staticmethod
-    def _host(netns: str) -> str:
-        if netns.startswith("default_"):
-            return f"pod/{netns.removeprefix('default_')}"
-        return f"{'client' if netns.startswith('client') else 'node'}/{netns}"
-
-    def address(self, host: Host, family: str) -> str:
-        """The host's address of a family. Raises UsageError if it has none."""
-        found = [a for a in self.addresses.get(host.netns, ()) if family_of(a) == family]
-        if not found:
-            raise UsageError(f"{host} has no {family} address")
-        return found[0]
+    def address(self, host: Host, family: str, number: int = 0) -> str:
+        """The host's address of a family, its first unless `number` says another. Raises UsageError."""
+        found = [a for a in self.addresses.get(str(host), ()) if family_of(a) == family]
+        if len(found) <= number:
+            raise UsageError(f"{host} has no {'second ' * number}{family} address")
+        return found[number]
 
     def target(self, packet: Packet) -> Target:
         """Where the packet goes. Raises UsageError if the lab has no such thing."""
         to, family = packet.destination, packet.family
-        via = self.address(Host("node", to.via), family) if to.via and to.kind != "nodePort" else ""
         if to.kind in ("pod", "node"):
             return Target(self.address(Host(to.kind, to.name), family), int(to.port))
+        if to.kind == "healthCheck":
+            return Target(
+                self._node_address(to, family), int(self._service(to)["spec"]["healthCheckNodePort"])
+            )
         port = self._service_port(to, packet.protocol)
         if to.kind == "nodePort":
-            return Target(self.address(Host("node", to.via), family), int(port["nodePort"]))
+            return Target(self._node_address(to, family), int(port["nodePort"]))
+        via = self.address(Host("node", to.via), family) if to.via else ""
         return Target(self._service_address(to, family), int(port["port"]), via)
+
+    def _node_address(self, to: Destination, family: str) -> str:
+        if to.via == "localhost":
+            return LOOPBACK[family]
+        return self.address(Host("node", to.via), family, number=1 if to.second else 0)
 
     def _service(self, to: Destination) -> Object:
         if to.name not in self.services:
@@ -93,6 +103,11 @@ def service_addresses(service: Object, kind: str) -> list[str]:
         return list(service["spec"].get("externalIPs", ()))
     ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress", ())
     return [entry["ip"] for entry in ingress if "ip" in entry]
+
+
+def secondary_addresses(number: int) -> list[str]:
+    """The second addresses of the node with this number, counted from 0, in the node network."""
+    return [pattern.format(FIRST_SECONDARY + number) for pattern in SECONDARY.values()]
 
 
 def family_of(address: str) -> str:

@@ -1,75 +1,42 @@
-"""Every packet case against every datapath, each in a lab instance of its own, judged by what its packets meet."""
+"""Every packet case against every datapath, judged by what its packets meet."""
 
 from __future__ import annotations
 
-import os
-import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from testbed.datapaths import find
+from testbed.machine import features
 from tests.net import case_file
-from tests.net.case_file import Case, Packet, Step
+from tests.net.arms import Arm, arms
+from tests.net.case import Packet, Step
 from tests.net.judge import judge
-from tests.net.lab import Lab, deployed
+from tests.net.lab import Lab
+from tests.net.labs import Labs
 from tests.require import require, supported
 
-# Options with which a datapath is judged, each with what the machine must have. Without an entry: as it comes.
-VARIANTS: dict[str, dict[str, Mapping[str, Any]]] = {
-    "iptables": {"iptables-nft": {"variant": "nft"}, "iptables-legacy": {"variant": "legacy"}}
-}
 
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """A datapath with its options."""
-
-    datapath: str
-    feature: str
-    options: Mapping[str, Any]
-
-    def __str__(self) -> str:
-        return self.feature
-
-    def cluster(self, case: Case) -> str:
-        """The Cluster document for a case."""
-        document = {
-            "apiVersion": "testbed.dev/v1alpha1",
-            "kind": "Cluster",
-            "metadata": {"name": "case"},
-            "networking": {"ipFamily": "dual", "kubeProxyMode": self.datapath},
-            # A case waits for each of its steps; it need not wait for the period between two rounds as well.
-            "kubeProxy": {self.datapath: {**self.options, "minSyncPeriod": "0s"}},
-            "nodes": [{"role": "worker", "count": case.nodes}],
-            "clients": 2,
-        }
-        return yaml.safe_dump(document)
-
-
-def arms() -> Iterator[Arm]:
-    """Every datapath that is found, in every variant."""
-    for name in find.names():
-        for feature, options in VARIANTS.get(name, {name: {}}).items():
-            yield Arm(name, feature, options)
+@pytest.fixture(scope="module")
+def labs() -> Iterator[Labs]:
+    """Lab instances that cases share, one after the other."""
+    shared = Labs()
+    yield shared
+    shared.close()
 
 
 @pytest.mark.parametrize("arm", list(arms()), ids=str)
 @pytest.mark.parametrize("path", case_file.case_files(), ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_case(path: Path, arm: Arm, tmp_path: Path) -> None:
+def test_case(path: Path, arm: Arm, labs: Labs) -> None:
     case = case_file.load(path)
-    require(arm.feature)
+    require(arm.feature, *sorted(case.features & {*features.names()}))
     supported(arm.datapath, find.load(arm.datapath, arm.options).features, case.features)
-    document = tmp_path / "cluster.yaml"
-    document.write_text(arm.cluster(case))
-    with deployed(f"case-{zlib.crc32(f'{case} {arm}'.encode()):08x}-{os.getpid()}", document) as lab:
+    with labs.borrowed(arm.cluster(case)) as lab:
+        lab.begin(case)
         for number, step in enumerate(case.steps):
-            lab.change(step)
-            complaints = judged(lab, step)
+            complaints = lab.change(step) + judged(lab, step)
             assert not complaints, f"{case.title}\nstep {number}:\n" + "\n".join(complaints)
 
 

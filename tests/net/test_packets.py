@@ -173,4 +173,4 @@ def test_silence_is_not_asked_for_again(place: Netns) -> None:
 
 def test_addresses_of_a_namespace(place: Netns) -> None:
     place.run(["ip", "address", "add", "10.244.0.2/32", "dev", "lo"])
-    assert Sender(place.path.parent).addresses(["host"]) == {"host": ["10.244.0.2"]}
+    assert Sender(place.path.parent).answer({"addresses": ["host"]}) == {"host": ["10.244.0.2"]}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import ManifestErrors
-from tests.net.case_file import Case, Destination, Outcome, default_count, parse
+from tests.net.case import Case, Destination, Host, Outcome, Step
+from tests.net.case_file import default_count, parse
 
 HEAD = "title: something that is shown\n"
 
@@ -33,6 +34,8 @@ def test_lists_become_one_packet_for_each_combination() -> None:
         ("service/web:http", Destination("service", "web", "http")),
         ("nodePort/web@node2", Destination("nodePort", "web", "", "node2")),
         ("nodePort/web:8080@node2", Destination("nodePort", "web", "8080", "node2")),
+        ("nodePort/web:8080@localhost", Destination("nodePort", "web", "8080", "localhost")),
+        ("healthCheck/web@node2", Destination("healthCheck", "web", "", "node2")),
         ("loadBalancer/web:http", Destination("loadBalancer", "web", "http")),
         ("externalIP/web", Destination("externalIP", "web")),
         ("pod/web-1:8080", Destination("pod", "web-1", "8080")),
@@ -40,7 +43,7 @@ def test_lists_become_one_packet_for_each_combination() -> None:
     ],
 )
 def test_destinations(text: str, destination: Destination) -> None:
-    case = case_of(f'- {{from: pod/a, to: "{text}", expect: {{refused: true}}}}')
+    case = case_of(f'- {{from: node/a, to: "{text}", expect: {{refused: true}}}}')
     assert case.steps[0].packets[0].destination == destination
     assert str(destination) == text
 
@@ -76,6 +79,43 @@ def test_steps_follow_one_another() -> None:
     assert [step.delete for step in case.steps] == [(), ("service/web",)]
 
 
+def test_what_a_step_can_do() -> None:
+    rows = "- {from: pod/a, to: service/web, expect: {refused: true}}"
+    does = "apply: x, rejected: already, lose: [node/node1], resync: [node/node2], unready: [pod/b], ended: [pod/c]"
+    [_, step] = case_of(rows, f"then:\n- {{{does}, packets: [{rows[2:]}]}}\n").steps
+    assert step == Step(
+        "x", (), "already", ("node1",), ("node2",), ("pod/b",), ("pod/c",), case_of(rows).steps[0].packets
+    )
+
+
+def test_what_is_sent() -> None:
+    case = case_of(
+        "- {from: pod/a, to: service/web, family: IPv4, bytes: 9000, sourcePort: 4000, every: 1.5, count: 7,"
+        " get: /healthz, expect: {status: 503, localEndpoints: 0}}"
+    )
+    [packet] = case.steps[0].packets
+    assert (packet.size, packet.source_port, packet.every, packet.count) == (9000, 4000, 1.5, 7)
+    assert (packet.path, packet.expect.status, packet.expect.local_endpoints) == ("/healthz", 503, 0)
+
+
+def test_second_addresses() -> None:
+    rows = "- {from: client/a, to: nodePort/web@node1/secondary, expect: {refused: true}}"
+    case = case_of(rows, "secondary: [node/node1]\n")
+    assert case.secondary == (Host("node", "node1"),)
+    assert case.steps[0].packets[0].destination == Destination("nodePort", "web", "", "node1", "/secondary")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("should do what it says", ("should do what it says",)),
+        ("[should do this, should do that]", ("should do this", "should do that")),
+    ],
+)
+def test_the_end_to_end_tests_it_stands_for(text: str, names: tuple[str, ...]) -> None:
+    assert case_of("- {from: pod/a, to: service/web, expect: {refused: true}}", f"e2e: {text}\n").e2e == names
+
+
 ROW = "- {from: pod/a, to: %s, expect: %s}"
 
 
@@ -97,6 +137,11 @@ ROW = "- {from: pod/a, to: %s, expect: %s}"
         ("- {from: a, to: service/web, expect: {refused: true}}", "packets[0].from"),
         ("- {from: pod/a, to: service/web, protocol: ICMP, expect: {refused: true}}", "packets[0].protocol"),
         ("- {from: pod/a, to: service/web, exqect: {refused: true}}", "exqect"),
+        (ROW % ("nodePort/web@node1/secondary", "{refused: true}"), "add `secondary: [node/node1]`"),
+        (ROW % ("nodePort/web@localhost", "{refused: true}"), "only a node has node ports on its loopback"),
+        (ROW % ("healthCheck/web", "{status: 200}"), "a node port is somewhere: add @NODE"),
+        (ROW % ("service/web", "{refused: true, localEndpoints: 1}"), "packets[0].expect"),
+        (ROW % ("service/web", "{endpoints: [pod/a], affinity: lost}"), "packets[0].expect.affinity"),
         ("- [", "x.yaml:4: not YAML"),
     ],
 )

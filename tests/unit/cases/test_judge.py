@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.net.case_file import Destination, Expect, Host, Outcome, Packet
+from tests.net.case import Destination, Expect, Host, Outcome, Packet
 from tests.net.judge import Answer, is_even, judge
 
 OWNERS = {"10.244.0.5": "pod/a", "192.168.0.1": "node/node1", "fd00:10:244::5": "pod/a"}
@@ -28,12 +28,18 @@ def told(expect: Expect, *answers: Answer) -> str:
     return "\n".join(judge(packet(expect, len(answers)), answers, OWNERS))
 
 
+def http(status: int, **body: object) -> Answer:
+    return Answer("answered", {"status": status, "body": body})
+
+
 ANSWERED = Expect(Outcome.ANSWERED, BOTH)
 LOCAL = Expect(Outcome.ANSWERED, ("pod/web-1",))
 PORT = Expect(Outcome.ANSWERED, ("pod/web-1:8080",))
 SENDER = Expect(Outcome.ANSWERED, ("pod/web-1",), source="sender")
 NODE = Expect(Outcome.ANSWERED, ("pod/web-1",), source="node/node1")
-AFFINE = Expect(Outcome.ANSWERED, BOTH, affinity=True)
+AFFINE = Expect(Outcome.ANSWERED, BOTH, affinity="kept")
+EXPIRES = Expect(Outcome.ANSWERED, BOTH, affinity="expires")
+HEALTHY = Expect(Outcome.ANSWERED, status=200, local_endpoints=2)
 REFUSE, DROP = Expect(Outcome.REFUSED), Expect(Outcome.DROPPED)
 
 
@@ -47,6 +53,8 @@ REFUSE, DROP = Expect(Outcome.REFUSED), Expect(Outcome.DROPPED)
         (SENDER, [by("web-1", "[fd00:10:244:0::5]:4711")]),
         (NODE, [by("web-1", "192.168.0.1:4711")]),
         (AFFINE, [by("web-2"), by("web-2")]),
+        (EXPIRES, [by("web-1"), by("web-1"), by("web-2")]),
+        (HEALTHY, [http(200, localEndpoints=2)]),
         (REFUSE, [REFUSED]),
         (DROP, [SILENT, SILENT]),
     ],
@@ -70,6 +78,14 @@ def test_what_passes(expect: Expect, answers: Sequence[Answer]) -> None:
         (NODE, [by("web-1", "203.0.113.77:4711")], "saw 203.0.113.77 (nobody known)"),
         (AFFINE, [by("web-1"), by("web-2")], "affinity was not kept: pod/web-1 pod/web-2"),
         (AFFINE, [by("web-3"), by("web-3")], "answered by pod/web-3"),
+        (EXPIRES, [by("web-1"), by("web-1")], "affinity has not expired: 2 times pod/web-1"),
+        (EXPIRES, [by("web-1"), by("web-3")], "answered by pod/web-3"),
+        (HEALTHY, [http(503, localEndpoints=2)], "status 503, expected 200"),
+        (HEALTHY, [http(200, localEndpoints=1)], "1 local endpoints, expected 2"),
+        (HEALTHY, [http(200)], "None local endpoints, expected 2"),
+        (HEALTHY, [by("web-1")], "status None, expected 200"),
+        (HEALTHY, [REFUSED], "1 of 1: refused"),
+        (REFUSE, [http(200)], "expected to be refused, but 1 of 1: status 200"),
         (REFUSE, [SILENT], "expected to be refused, but 1 of 1: silent"),
         (REFUSE, [by("web-1")], "expected to be refused, but 1 of 1: pod/web-1:8080 saw 10.244.0.5:4711"),
         (DROP, [REFUSED], "expected to be dropped, but 1 of 1: refused"),
@@ -85,6 +101,10 @@ def test_what_does_not_pass(expect: Expect, answers: Sequence[Answer], message: 
 def test_too_few_answers(answers: Sequence[Answer]) -> None:
     told = f"pod/a -> service/web TCP IPv4 x 3: {len(answers)} answers to 3 packets"
     assert judge(packet(ANSWERED, 3), answers, OWNERS) == [told]
+
+
+def test_where_affinity_expired_nothing_more_is_sent() -> None:
+    assert judge(packet(EXPIRES, 20), [by("web-1"), by("web-2")], OWNERS) == []
 
 
 def test_after_silence_nothing_more_is_expected() -> None:

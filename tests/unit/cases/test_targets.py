@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from testbed.errors import UsageError
-from tests.net.case_file import Destination, Expect, Host, Outcome, Packet
+from tests.net.case import Destination, Expect, Host, Outcome, Packet
 from tests.net.targets import Directory, Target, documents, filled
 
 WEB: dict[str, Any] = {
     "spec": {
         "clusterIPs": ["10.96.0.7", "fd00:10:96::7"],
+        "healthCheckNodePort": 31000,
         "externalIPs": ["198.51.100.200"],
         "ports": [
             {"name": "http", "port": 80, "nodePort": 30080, "protocol": "TCP"},
@@ -23,10 +24,11 @@ WEB: dict[str, Any] = {
     "status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.1", "ipMode": "VIP"}]}},
 }
 ADDRESSES = {
-    "node1": ["192.168.0.1", "fd00:10:192::1"],
-    "node2": ["192.168.0.2", "fd00:10:192::2"],
-    "client1": ["203.0.113.1"],
-    "default_web-1": ["10.244.0.2", "fd00:10:244::2"],
+    "node/node1": ["192.168.0.1", "192.168.0.200", "fd00:10:192::1"],
+    "node/node2": ["192.168.0.2", "fd00:10:192::2"],
+    "client/client1": ["203.0.113.1"],
+    "pod/web-1": ["10.244.0.2", "fd00:10:244::2"],
+    "pod/host-1": ["192.168.0.1", "192.168.0.200", "fd00:10:192::1"],
 }
 LAB = Directory(ADDRESSES, {"web": WEB})
 
@@ -43,6 +45,15 @@ def packet(to: Destination, protocol: str = "TCP", family: str = "IPv4") -> Pack
         (Destination("service", "web"), "UDP", "IPv4", Target("10.96.0.7", 80)),
         (Destination("service", "web", "80", "node2"), "TCP", "IPv4", Target("10.96.0.7", 80, "192.168.0.2")),
         (Destination("nodePort", "web", "admin", "node2"), "TCP", "IPv6", Target("fd00:10:192::2", 30082)),
+        (
+            Destination("nodePort", "web", "http", "node1", "/secondary"),
+            "TCP",
+            "IPv4",
+            Target("192.168.0.200", 30080),
+        ),
+        (Destination("nodePort", "web", "http", "localhost"), "TCP", "IPv4", Target("127.0.0.1", 30080)),
+        (Destination("nodePort", "web", "http", "localhost"), "TCP", "IPv6", Target("::1", 30080)),
+        (Destination("healthCheck", "web", "", "node2"), "TCP", "IPv4", Target("192.168.0.2", 31000)),
         (
             Destination("loadBalancer", "web", "http", "node1"),
             "TCP",
@@ -65,6 +76,7 @@ def test_where_a_packet_goes(to: Destination, protocol: str, family: str, target
         (Destination("service", "web"), "IPv4", "2 service ports for TCP"),
         (Destination("service", "web", "ftp"), "IPv4", "0 service ports for TCP"),
         (Destination("loadBalancer", "web", "http"), "IPv6", "loadBalancer/web:http has no IPv6 address"),
+        (Destination("nodePort", "web", "http", "node2", "/secondary"), "IPv4", "no second IPv4 address"),
         (Destination("pod", "web-9", "80"), "IPv4", "pod/web-9 has no IPv4 address"),
     ],
 )
@@ -77,6 +89,7 @@ def test_who_has_an_address() -> None:
     owners = LAB.owners()
     assert owners["10.244.0.2"] == "pod/web-1"
     assert owners["fd00:10:192::2"] == "node/node2"
+    assert owners["192.168.0.1"] == "node/node1"  # not pod/host-1, which lives in its network
     assert owners["203.0.113.1"] == "client/client1"
 
 

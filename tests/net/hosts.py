@@ -1,0 +1,81 @@
+"""The hosts of a lab as the sender's script sees them: addresses, routes, and what a case leaves in their kernels.
+
+Several cases follow one another in one lab instance. What they might tell each other is taken away between
+them: routes of clients, extra addresses, tracked connections. A kernel's limit of ICMP errors is lifted, since
+cases follow faster than it allows. Knows namespaces and netlink; knows neither cases nor Kubernetes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyroute2 import NFCTSocket
+
+from testbed.machine.netns import FOLDER, Netns
+
+# Six errors to one host at once, then one a second (ip-sysctl.rst); 0 lifts it. Who refuses by ICMP in every
+# packet of every case must not be silenced by it.
+NO_LIMITS = ("net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
+DEVICE = "eth0"
+
+
+@dataclass(slots=True)
+class Hosts:
+    """Network namespaces in `folder`; remembers what it changed in them."""
+
+    folder: Path = FOLDER
+    _undo: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """Lift the limits of hosts that will refuse."""
+        for name in names:
+            self._netns(name).run(["sysctl", "-q", "-w", *NO_LIMITS])
+
+    def route(self, name: str, address: str, via: str) -> None:
+        """Let a host send to an address by way of another, as a router outside a cluster would."""
+        self._change(name, ["route", "replace", address, "via", via], ["route", "del", address])
+
+    def add_addresses(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Give hosts more addresses, each by itself, so that no route comes with it."""
+        for name, address in pairs:
+            given = ["dev", DEVICE, f"{address}/{128 if ':' in address else 32}"]
+            quick = ["nodad"] if ":" in address else []
+            self._change(name, ["address", "add", *given, *quick], ["address", "del", *given])
+
+    def reset(self, names: Sequence[str]) -> None:
+        """Take back every change, and have the hosts forget the connections that they track."""
+        while self._undo:
+            name, command = self._undo.pop()
+            self._netns(name).run(command)
+        for name in names:
+            self._netns(name).call(_forget_connections)
+
+    def addresses(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """The global addresses that each host has."""
+        return {name: self._addresses(self._netns(name)) for name in names}
+
+    def _change(self, name: str, command: Sequence[str], undo: Sequence[str]) -> None:
+        """Run `ip` with a command, and remember the one that takes it back, once."""
+        tool = ["ip", "-6" if ":" in " ".join(command) else "-4"]
+        self._netns(name).run([*tool, *command])
+        if (name, [*tool, *undo]) not in self._undo:
+            self._undo.append((name, [*tool, *undo]))
+
+    def _netns(self, name: str) -> Netns:
+        return Netns(name, self.folder)
+
+    @staticmethod
+    def _addresses(netns: Netns) -> list[str]:
+        links = json.loads(netns.run(["ip", "-j", "address", "show", "scope", "global"]).stdout)
+        # An address that the filter took out leaves an empty entry behind (iproute2 6.1).
+        found = [entry for link in links for entry in link.get("addr_info", ())]
+        return [entry["local"] for entry in found if entry]
+
+
+def _forget_connections() -> None:
+    """Every entry of this namespace's connection tracking table; where nothing is tracked there is none."""
+    with NFCTSocket() as netlink:
+        netlink.flush()
