@@ -11,14 +11,15 @@ from testbed.cluster.rpc import Client
 from testbed.errors import ManifestErrors, UsageError
 from testbed.kube.objects import Loaded, read
 from testbed.machine import sandbox
-from testbed.machine.paths import DEFAULT_NAME
+from testbed.machine.paths import DEFAULT_NAME, NAME_VARIABLE, default_name
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
     """`--name`: which lab instance."""
     parser.add_argument(
-        "--name", default=DEFAULT_NAME, help=f"the lab instance's name (default: {DEFAULT_NAME})"
-    )
+        "--name", default=default_name(),
+        help=f"the lab instance's name (default: ${NAME_VARIABLE}, else {DEFAULT_NAME})",
+    )  # fmt: skip
 
 
 def add_output(parser: argparse.ArgumentParser, *formats: str) -> None:

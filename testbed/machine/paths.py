@@ -12,7 +12,15 @@ from pathlib import Path
 from testbed.errors import UsageError
 
 DEFAULT_NAME = "testbed"
+NAME_VARIABLE = (
+    "TESTBED_NAME"  # the environment's word for which lab instance is meant, as KUBECONFIG is kubectl's
+)
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+
+
+def default_name() -> str:
+    """The lab instance that is meant when none is named."""
+    return os.environ.get(NAME_VARIABLE) or DEFAULT_NAME
 
 
 def root() -> Path:
