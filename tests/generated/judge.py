@@ -11,6 +11,24 @@ from tests.generated.oracle.rules import Tables
 LAST = "this must be the last rule in this chain"
 
 
+SHARED = ("KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-NODEPORTS", "KUBE-PROXY-FIREWALL")
+"""Chains with rules of all Services, which have no order among each other."""
+
+
+def unordered(tables: Tables) -> Tables:
+    """The same rules, those of shared chains sorted; what must be last is still last."""
+    return {
+        table: {chain: _sorted(rules) if chain in SHARED else rules for chain, rules in chains.items()}
+        for table, chains in tables.items()
+    }
+
+
+def _sorted(rules: list[str]) -> list[str]:
+    ended = _ended(rules)
+    entries = [rule for rule in ended if LAST not in rule]
+    return sorted(entries) + ended[len(entries) :]
+
+
 def told(tables: Tables) -> list[str]:
     """The tables as lines, chains sorted."""
     return list(_lines(tables))

@@ -11,7 +11,7 @@ from testbed.datapaths.iptables.ruleset import Ruleset
 from testbed.proxier.plan import NodeFacts
 from testbed.proxier.proxier import ZONE_LABEL, Change, Proxier, Settings
 from tests.generated.oracle.rules import Tables
-from tests.generated.scene import NODE, Object, Scene
+from tests.generated.scene import Object, Scene
 
 TOOLS = {"IPv4": "iptables", "IPv6": "ip6tables"}
 
@@ -19,13 +19,14 @@ TOOLS = {"IPv4": "iptables", "IPv6": "ip6tables"}
 def proxier(scene: Scene) -> Proxier:
     """testbed's proxier of the scene's node, with all its objects taken in."""
     facts = NodeFacts(
-        NODE, tuple(map(ip_address, scene.addresses)), tuple(map(ip_network, scene.cluster_cidrs))
+        scene.node, tuple(map(ip_address, scene.addresses)), tuple(map(ip_network, scene.cluster_cidrs))
     )
     settings = Settings(
         masquerade_all=scene.proxy.masquerade_all,
         localhost_node_ports=scene.proxy.localhost_node_ports,
         node_port_ranges=tuple(map(ip_network, scene.proxy.node_port_addresses)),
         detect_local=scene.proxy.detect_local_mode,
+        interface=scene.proxy.interface,
     )
     made = Proxier(facts, {ZONE_LABEL: scene.zone} if scene.zone else {}, settings)
     made.update(changes((None, each) for each in scene.objects))
@@ -39,7 +40,7 @@ def changes(batch: Iterable[tuple[Object | None, Object | None]]) -> list[Change
 
 def node(scene: Scene) -> FakeNode:
     """A node whose kernel offers what the scene says."""
-    made = FakeNode(NODE, has_nfacct=scene.proxy.counters)
+    made = FakeNode(scene.node, has_nfacct=scene.proxy.counters)
     made.sysctls["net.netfilter.nf_conntrack_tcp_be_liberal"] = str(int(scene.proxy.tcp_be_liberal))
     return made
 

@@ -25,15 +25,17 @@ class Proxy:
     localhost_node_ports: bool = True
     node_port_addresses: tuple[str, ...] = ()
     detect_local_mode: str = "ClusterCIDR"
+    interface: str = ""  # detectLocal.bridgeInterface or detectLocal.interfaceNamePrefix
     counters: bool = True  # the kernel has nfacct
     tcp_be_liberal: bool = False  # net.netfilter.nf_conntrack_tcp_be_liberal
 
 
 @dataclass
 class Scene:
-    """The node `NODE` in a cluster."""
+    """A node in a cluster."""
 
     seed: int
+    node: str = NODE
     proxy: Proxy = Proxy()
     zone: str = ""
     addresses: tuple[str, ...] = ("192.168.0.1", "fd00:10:192::1")

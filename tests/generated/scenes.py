@@ -28,7 +28,7 @@ def scene(seed: int, *, small: bool = False) -> Scene:
     rng = Random(seed)
     made = Scene(
         seed,
-        Proxy(
+        proxy=Proxy(
             masquerade_all=rng.random() < 0.2,
             localhost_node_ports=rng.random() < 0.7,
             node_port_addresses=rng.choice(NODE_PORT_ADDRESSES),
@@ -58,7 +58,19 @@ def _slices(rng: Random, number: int) -> list[Object]:
 
 def change(made: Scene, rng: Random) -> Batch:
     """Change the scene, in one to five places at once; returns what a watch would tell of it."""
-    return [_replaced(made, _other(made, rng)) for _ in range(rng.randint(1, 5))]
+    moved = [_moved(made, rng.choice(("", *ZONES)))] if rng.random() < 0.15 else []
+    return moved + [_replaced(made, _other(made, rng)) for _ in range(rng.randint(1, 5))]
+
+
+def _moved(made: Scene, zone: str) -> tuple[Object, Object]:
+    """The node's object before and after its zone's label changed."""
+    old, made.zone = _node(made), zone
+    return old, _node(made)
+
+
+def _node(made: Scene) -> Object:
+    labels = {"topology.kubernetes.io/zone": made.zone} if made.zone else {}
+    return {"kind": "Node", "metadata": {"name": made.node, "labels": labels}}
 
 
 def _other(made: Scene, rng: Random) -> tuple[Object, bool]:

@@ -37,7 +37,7 @@ def service(rng: Random, number: int) -> Object:
         "metadata": {"namespace": namespace, "name": name, "labels": labels},
         "spec": spec,
     }
-    return made | ({"status": _status(rng, number)} if spec["type"] == "LoadBalancer" else {})
+    return made | ({"status": _status(rng, number, families)} if spec["type"] == "LoadBalancer" else {})
 
 
 def identity(number: int) -> tuple[str, str]:
@@ -78,7 +78,7 @@ def _address(rng: Random, number: int, spec: Object) -> None:
 
 def _policies(rng: Random, spec: Object) -> None:
     if rng.random() < 0.7:
-        spec["internalTrafficPolicy"] = rng.choice(("Cluster", "Local"))
+        spec["internalTrafficPolicy"] = rng.choice(("Cluster", "Local", "Local"))
     if rng.random() < 0.8:
         spec["externalTrafficPolicy"] = rng.choice(("Cluster", "Local"))
 
@@ -100,12 +100,12 @@ def _external(rng: Random, number: int, spec: Object) -> None:
         if rng.random() < 0.2:
             found.append(rng.choice(("", found[0])))
         spec["externalIPs"] = [odd(rng, ip) if ip else ip for ip in found]
-    if spec["type"] == "LoadBalancer" and rng.random() < 0.5:
+    if spec["type"] == "LoadBalancer" and rng.random() < 0.6:
         spec["loadBalancerSourceRanges"] = _ranges(rng)
 
 
 def _ranges(rng: Random) -> list[str]:
-    families = rng.choice((FAMILIES, FAMILIES[:1], FAMILIES[1:]))
+    families = rng.choice((FAMILIES, FAMILIES, FAMILIES[:1], FAMILIES[1:]))
     found = [odd_range(rng, rng.choice(addresses.SOURCE_RANGES[family])) for family in families]
     found += [
         odd_range(rng, rng.choice(addresses.SOURCE_RANGES[families[0]])) for _ in range(rng.randint(0, 2))
@@ -123,15 +123,16 @@ def _affinity(rng: Random, spec: Object) -> None:
         spec["sessionAffinity"] = "None"
 
 
-def _status(rng: Random, number: int) -> Object:
+def _status(rng: Random, number: int, families: tuple[str, ...]) -> Object:
     """What a cloud's controller writes: addresses or names, virtual or the balancer's own (KEP-1860)."""
     ingress: list[Object] = []
-    for n in range(rng.choice((0, 1, 1, 2, 3))):
+    for n in range(rng.choice((0, 1, 1, 2, 2, 3))):
         if rng.random() < 0.1:
             ingress.append({"hostname": "lb.example.org"})
             continue
-        ip = odd(rng, addresses.ingress_ip(rng.choice(FAMILIES), number + 1 + 100 * (n % 2)))
+        ip = odd(rng, addresses.ingress_ip(rng.choice(families + FAMILIES), number + 1 + 100 * (n % 2)))
         ingress.append(
-            {"ip": ip} | ({"ipMode": rng.choice(("VIP", "VIP", "Proxy"))} if rng.random() < 0.6 else {})
+            {"ip": ip}
+            | ({"ipMode": rng.choice(("VIP", "VIP", "VIP", "Proxy"))} if rng.random() < 0.6 else {})
         )
     return {"loadBalancer": {"ingress": ingress} if ingress or rng.random() < 0.5 else {}}

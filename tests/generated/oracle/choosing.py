@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.generated.oracle.reading import Ending, Port
-from tests.generated.scene import NODE
+from tests.generated.scene import Scene
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Choice:
         return [found[text] for text in sorted(found)]
 
 
-def choose(port: Port, zone: str) -> Choice:
+def choose(port: Port, scene: Scene) -> Choice:
     """Policy Cluster is asked for by the cluster IP unless it is Local, and by every external address (pods and
     the node itself pass by policy Local there); policy Local by whatever follows it.
     """
@@ -34,7 +34,7 @@ def choose(port: Port, zone: str) -> Choice:
     uses_local = port.internal_local or (port.external and port.external_local)
     here = [each for each in port.known if each.local]
     return Choice(
-        cluster=(_hinted(port.known, zone) or _leaving(port.known)) if uses_cluster else [],
+        cluster=(_hinted(port.known, scene) or _leaving(port.known)) if uses_cluster else [],
         local=(_ready(here) or _leaving(here)) if uses_local else [],
         any=bool(_ready(port.known) or _leaving(port.known)),
     )
@@ -48,11 +48,11 @@ def _leaving(endings: list[Ending]) -> list[Ending]:
     return [each for each in endings if each.fallback]
 
 
-def _hinted(endings: list[Ending], zone: str) -> list[Ending]:
+def _hinted(endings: list[Ending], scene: Scene) -> list[Ending]:
     """The ready ones. Hints count if all of these have some, and one names this node; else the same by zone."""
     ready = _ready(endings)
-    for_node = [each for each in ready if NODE in each.nodes]
-    for_zone = [each for each in ready if zone in each.zones]
+    for_node = [each for each in ready if scene.node in each.nodes]
+    for_zone = [each for each in ready if scene.zone in each.zones]
     if for_node and all(each.nodes for each in ready):
         return for_node
     if for_zone and all(each.zones for each in ready):

@@ -6,11 +6,12 @@ fallback, topology"). Knows objects; knows no rules. Must not import testbed: it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from tests.generated.scene import NODE, Object, Scene
+from tests.generated.scene import Object, Scene
 
 HIDING = ("service.kubernetes.io/headless", "service.kubernetes.io/service-proxy-name")
 
@@ -80,19 +81,14 @@ def of_family(texts: list[str], family: str) -> list[str]:
 
 def holds_node(scene: Scene, family: str, ranges: list[str]) -> bool:
     """Is the node's first address of the family in one of the ranges?"""
-    node_ip = next(a for a in scene.addresses if is_of(a, family))
-    return any(ip_address(node_ip) in ip_network(each) for each in ranges)
+    own = of_family(list(scene.addresses), family)[:1]
+    return any(ip_address(node_ip) in ip_network(each) for each in ranges for node_ip in own)
 
 
 def ports(scene: Scene, family: str) -> list[Port]:
     """Everything that kube-proxy's proxier of one family makes rules for, sorted by name."""
     found = [p for each in scene.kind("Service") for p in _ports_of(scene, each, family)]
-    return sorted(found, key=lambda p: (*p.name.split("/")[0:1], *_split(p.name), p.protocol))
-
-
-def _split(name: str) -> tuple[str, str]:
-    service, _, port = name.partition("/")[2].partition(":")
-    return service, port
+    return sorted(found, key=lambda p: (re.split("[/:]", f"{p.name}:")[:3], p.protocol))
 
 
 def _ports_of(scene: Scene, service: Object, family: str) -> Iterator[Port]:
@@ -150,7 +146,7 @@ def _endings(scene: Scene, service: Object, port: Object, family: str) -> list[E
             == (port.get("name", ""), port.get("protocol", "TCP"))
         ]
         for number in filter(None, numbers):
-            for ending in (_ending(e, number) for e in each["endpoints"] if e["addresses"]):
+            for ending in (_ending(scene, e, number) for e in each["endpoints"] if e["addresses"]):
                 if is_of(ending.ip, family) and (ending.text not in found or ending.local):
                     found[ending.text] = ending
     return [found[text] for text in sorted(found)]
@@ -165,7 +161,7 @@ def _belongs(endpoint_slice: Object, service: Object) -> bool:
     )
 
 
-def _ending(endpoint: Object, port: int) -> Ending:
+def _ending(scene: Scene, endpoint: Object, port: int) -> Ending:
     ip = address(endpoint["addresses"][0])
     conditions, hints = endpoint.get("conditions", {}), endpoint.get("hints", {})
     ready = conditions.get("ready") in (None, True)
@@ -173,7 +169,7 @@ def _ending(endpoint: Object, port: int) -> Ending:
     return Ending(
         text=f"{ip}:{port}" if isinstance(ip_address(ip), IPv4Address) else f"[{ip}]:{port}",
         ip=ip,
-        local=endpoint.get("nodeName") == NODE,
+        local=endpoint.get("nodeName") == scene.node,
         ready=ready,
         fallback=bool(serving and conditions.get("terminating")),
         zones=[zone["name"] for zone in hints.get("forZones", [])],

@@ -14,7 +14,7 @@ from ipaddress import ip_address, ip_network
 
 from tests.generated.oracle.choosing import Choice, choose
 from tests.generated.oracle.printed import printed
-from tests.generated.oracle.reading import Ending, Port, holds_node, is_of, of_family, ports
+from tests.generated.oracle.reading import Ending, Port, holds_node, of_family, ports
 from tests.generated.scene import Scene
 
 Rules = Iterator[tuple[str, str]]  # "table CHAIN", and the rule
@@ -116,16 +116,25 @@ def _node_port_jumps(scene: Scene, family: str) -> Rules:
             yield "nat KUBE-SERVICES", f"-m comment --comment {note} -d {ip} -j KUBE-NODEPORTS"
 
 
+def _detector(scene: Scene, family: str) -> str:
+    """The match for what pods of this node (or of the cluster) send; nothing if there is no way to tell."""
+    mode, interface = scene.proxy.detect_local_mode, scene.proxy.interface
+    if mode == "BridgeInterface":
+        return f"-i {interface}"
+    if mode == "InterfaceNamePrefix":
+        return f"-i {interface}+"
+    ranges = of_family(list(scene.cluster_cidrs), family) if mode != "None" else []
+    return f"-s {ranges[0]}" if ranges else ""
+
+
 # What one service port adds
 
 
 class _Service:
     def __init__(self, scene: Scene, family: str, port: Port, large: bool) -> None:
         self.scene, self.family, self.port, self.large = scene, family, port, large
-        self.choice: Choice = choose(port, scene.zone)
-        self.own_pods = next((c for c in scene.cluster_cidrs if is_of(c, family)), "")
-        if scene.proxy.detect_local_mode == "None":
-            self.own_pods = ""
+        self.choice: Choice = choose(port, scene)
+        self.pods = _detector(scene, family)
         self.internal = self.choice.local if port.internal_local else self.choice.cluster
         self.external = self.choice.local if port.external_local else self.choice.cluster
         self.firewall = bool(self.choice.any and port.lb_ips and port.ranges)
@@ -201,8 +210,8 @@ class _Service:
             yield place, f'-m comment --comment "masquerade traffic {where} -j KUBE-MARK-MASQ'
             yield place, f"-j {cluster}"
             return
-        if self.own_pods:
-            yield place, f'-m comment --comment "pod traffic {where} -s {self.own_pods} -j {cluster}'
+        if self.pods:
+            yield place, f'-m comment --comment "pod traffic {where} {self.pods} -j {cluster}'
         yield place, f'-m comment --comment "masquerade LOCAL traffic {where} {local} -j KUBE-MARK-MASQ'
         yield place, f'-m comment --comment "route LOCAL traffic {where} {local} -j {cluster}'
         if self.external:
@@ -222,8 +231,8 @@ class _Service:
         to = self._to(self.port.ip, f"{self.port.name} cluster IP")
         if self.scene.proxy.masquerade_all:
             yield f"nat {chain}", f"{to} -j KUBE-MARK-MASQ"
-        elif self.own_pods:
-            yield f"nat {chain}", f"{to} ! -s {self.own_pods} -j KUBE-MARK-MASQ"
+        elif self.pods:
+            yield f"nat {chain}", f"{to} ! {self.pods} -j KUBE-MARK-MASQ"
 
     def _choices(self, prefix: str, endings: list[Ending]) -> Rules:
         place = f"nat {self.chain(prefix)}"
