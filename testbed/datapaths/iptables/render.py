@@ -55,6 +55,7 @@ class Edit:
     flushed: dict[str, list[str]] = field(default_factory=dict)
     rules: dict[str, list[str]] = field(default_factory=dict)
     deleted: dict[str, list[str]] = field(default_factory=dict)
+    outdated: dict[str, list[str]] = field(default_factory=dict)  # rules of service ports, to take out
 
     def replace(self, old: Fragment, new: Fragment) -> None:
         """Go from one state of a service port to another."""
@@ -70,7 +71,7 @@ class Edit:
                 self._rules(table).append(f"-I {chain} {rule}")
         for table, chain, rule in old.entries:
             if (table, chain, rule) not in new.entries:
-                self._rules(table).append(f"-D {chain} {rule}")
+                self.outdated.setdefault(table, []).append(f"-D {chain} {rule}")
 
     def write(self, table: str, chain: str, rules: Iterable[str]) -> None:
         """Make a chain hold exactly these rules, whether it exists or not."""
@@ -91,19 +92,28 @@ class Edit:
         self._rules(table).extend(f"-D {chain} {rule}" for rule in rules)
 
     def text(self) -> str:
-        """Input for iptables-restore with --noflush; empty if there is nothing to do."""
-        tables = [table for table in BUILT_IN if table in self.rules or table in self.flushed]
-        return "".join(f"{line}\n" for table in tables for line in self._lines(table))
+        """Input for iptables-restore with --noflush; empty if there is nothing to do.
+
+        A table changes at once, but one table after the other. What nat does not translate must find its refusal
+        in filter at any moment: so new refusals come before the change of nat, and outdated ones go after it.
+        """
+        outdated = dict(self.outdated)
+        late = outdated.pop("filter", []) if "nat" in {*self.rules, *self.flushed, *outdated} else []
+        tables = [t for t in BUILT_IN if t in self.rules or t in self.flushed or t in outdated]
+        lines = [line for table in tables for line in self._lines(table, outdated.get(table, ()))]
+        lines += ["*filter", *late, "COMMIT"] if late else []
+        return "".join(f"{line}\n" for line in lines)
 
     def _rules(self, table: str) -> list[str]:
         return self.rules.setdefault(table, [])
 
-    def _lines(self, table: str) -> Iterator[str]:
+    def _lines(self, table: str, outdated: Iterable[str]) -> Iterator[str]:
         yield f"*{table}"
         # A chain's line makes it, or empties it. Sorted, because iptables-nft keeps its list of chains in
         # the order of their names and walks it for each new one (3 times faster at 15,000 chains).
         yield from (f":{chain} - [0:0]" for chain in sorted(self.flushed.get(table, ())))
         yield from self.rules.get(table, ())
+        yield from outdated
         yield from (f"-X {chain}" for chain in self.deleted.get(table, ()))
         yield "COMMIT"
 
