@@ -93,6 +93,7 @@ class ClusterNetwork:
         self._cluster = cluster
         self._addresses: dict[str, PodAddresses] = {}
         self._pods: dict[PodKey, _Pod] = {}
+        self._on_host: dict[PodKey, layout.Place] = {}  # pods with hostNetwork, and their node
         self._indexes = itertools.count(layout.FIRST_POD_INDEX)
         self._netlinks: dict[str, Rtnetlink] = {}  # one in each node, open as long as there is a cluster
         self._lock = threading.Lock()
@@ -117,11 +118,15 @@ class ClusterNetwork:
             self.mininet.plug(place.name, "eth0", layout.SWITCH, place.switch_device, str(place.addresses[0]))
 
     def attach(self, pods: Sequence[Object]) -> Mapping[PodKey, PodAttachment | TestbedError]:
-        """Make namespaces and links for pods that are bound to nodes; an error for each that gets none."""
+        """Make namespaces and links for pods that are bound to nodes; an error for each that gets none.
+
+        A pod with `hostNetwork` gets none of its own: it lives in its node's, and has its node's addresses.
+        """
         with self._lock:
-            found = {_key(pod): self._placed(pod) for pod in pods}
+            shared = {_key(pod): self._share(pod) for pod in pods if pod["spec"].get("hostNetwork")}
+            found = {_key(pod): self._placed(pod) for pod in pods if _key(pod) not in shared}
             failed = self._lay_all([pod for pod in found.values() if isinstance(pod, _Pod)])
-            return {
+            return shared | {
                 key: failed[key]
                 if key in failed
                 else pod
@@ -133,6 +138,8 @@ class ClusterNetwork:
     def detach(self, keys: Sequence[PodKey]) -> None:
         """Take pods' links and namespaces away; unknown keys are left alone."""
         with self._lock:
+            for key in keys:
+                self._on_host.pop(key, None)
             pods = [self._pods.pop(key) for key in keys if key in self._pods]
             for node, group in _by_node(pods).items():
                 self._netlinks[node].send(rtnetlink.delete(pod.wire.outside.index for pod in group))
@@ -142,7 +149,10 @@ class ClusterNetwork:
                 self.mininet.unplug(pod.netns)
 
     def describe(self) -> dict[str, Any]:
-        """What stands where, for `testbed inspect` and for probes that need MAC addresses."""
+        """What stands where, for `testbed inspect` and for probes that need MAC addresses.
+
+        A pod in its node's network has the node's device, and no `nodeDevice` on the other side.
+        """
         with self._lock:
             return {
                 "switch": layout.SWITCH,
@@ -154,6 +164,9 @@ class ClusterNetwork:
                      "prefixLengths": [ip.max_prefixlen for ip in pod.ips],
                      "mac": pod.wire.inside.mac, "nodeDevice": pod.wire.outside.name}
                     for _, pod in sorted(self._pods.items())
+                ] + [
+                    {**_described(node), "namespace": key[0], "name": key[1], "node": node.name, "nodeDevice": ""}
+                    for key, node in sorted(self._on_host.items())
                 ],
             }  # fmt: skip
 
@@ -180,6 +193,12 @@ class ClusterNetwork:
         finally:
             os.close(here)
         switch.send(request for wire in wires.values() for request in wire.outside.requests())
+
+    def _share(self, pod: Object) -> PodAttachment:
+        """A pod's place in the network of its node."""
+        node = self.nodes[pod["spec"]["nodeName"]]
+        self._on_host[_key(pod)] = node
+        return PodAttachment(node.name, tuple(str(interface.ip) for interface in node.addresses))
 
     def _placed(self, pod: Object) -> _Pod | KernelStateError:
         try:

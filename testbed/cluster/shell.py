@@ -31,7 +31,7 @@ def net_of(network: Mapping[str, Any]) -> LeanNet:
             place["switchDevice"],
             f"{place['addresses'][0]}/{place['prefixLengths'][0]}",
         )
-    for pod in network["pods"]:
+    for pod in (pod for pod in network["pods"] if pod["nodeDevice"]):  # the others are in their nodes
         address = f"{pod['addresses'][0]}/{pod['prefixLengths'][0]}"
         net.plug(pod["netns"], pod["device"], pod["node"], pod["nodeDevice"], address)
     return net
