@@ -8,10 +8,13 @@ import sys
 from typing import Any
 
 from testbed.cluster.rpc import Client
-from testbed.errors import ManifestErrors, UsageError
+from testbed.errors import ManifestErrors, StatusError, UsageError
+from testbed.kube.client import Client as ApiClient
 from testbed.kube.objects import Loaded, read
 from testbed.machine import sandbox
 from testbed.machine.paths import DEFAULT_NAME, NAME_VARIABLE, default_name
+
+API_SOCKET = "kube-api.sock"  # in an instance's folder
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,24 @@ def add_files(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         "-f", "--filename", action="append", default=[], required=required, metavar="FILE",
         help="Kubernetes manifests: a file, a folder, or - for standard input; may be given again",
     )  # fmt: skip
+
+
+def add_namespace(parser: argparse.ArgumentParser) -> None:
+    """`-n`: which namespace."""
+    parser.add_argument("-n", "--namespace", default="default", help="the Kubernetes namespace")
+
+
+def api(name: str) -> ApiClient:
+    """A client of a running lab instance's Kubernetes API. Raises UsageError if there is none of that name."""
+    return ApiClient(sandbox.get(name).folder / API_SOCKET)
+
+
+def told(error: StatusError) -> str:
+    """What the API refused, as kubectl says it."""
+    if error.reason == "Invalid":
+        return error.status.get("message", "").rstrip() or "the request is invalid"
+    reason = f" ({error.reason})" if error.reason else ""
+    return f"Error from server{reason}: {error}"
 
 
 def client(name: str) -> Client:

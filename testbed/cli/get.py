@@ -8,7 +8,8 @@ from typing import Any
 
 from testbed.cli import common
 from testbed.cli.columns import COLUMNS, Object
-from testbed.cli.table import age, table
+from testbed.cli.table import table
+from testbed.kube.api.tables.duration import human_duration as age
 from testbed.kube.objects import kind_named
 
 

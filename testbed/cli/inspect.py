@@ -7,9 +7,10 @@ import time
 from typing import Any
 
 from testbed.cli import common
-from testbed.cli.table import age, table
+from testbed.cli.table import table
 from testbed.cluster.rpc import Client
 from testbed.errors import TestbedError
+from testbed.kube.api.tables.duration import human_duration
 from testbed.machine import sandbox
 from testbed.machine.sandbox import Instance
 
@@ -57,7 +58,7 @@ def _text(detail: dict[str, Any]) -> str:
         f"lab instance {detail['name']}: cluster {cluster['name']}, "
         f"{cluster['networking']['kube_proxy_mode']} on {detail['kernel']['kind']} kernel "
         f"{detail['kernel']['release']}, daemon pid {detail['daemon']['pid']}, "
-        f"up {age(time.time() - detail['started'])}"
+        f"up {human_duration(time.time() - detail['started'])}"
     )
     if detail["failure"]:
         head += f"\nFAILED: {detail['failure']}; see {detail['daemon']['log']}"

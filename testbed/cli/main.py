@@ -13,10 +13,13 @@ from collections.abc import Sequence
 
 import testbed
 from testbed import cli
-from testbed.errors import TestbedError
+from testbed.cli import common
+from testbed.errors import StatusError, TestbedError, UsageError
 
-# Modules of this folder that are not commands.
+# Modules of this folder that are not commands; neither are its packages.
 HELPERS = frozenset({"main", "common", "table", "columns", "progress"})
+DASHES = "--"
+TAKE_THE_REST = (argparse.PARSER, argparse.REMAINDER)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -33,6 +36,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         status = _run(argv)
         sys.stdout.flush()
+    except StatusError as error:
+        print(common.told(error), file=sys.stderr)
+        return error.exit_code
     except TestbedError as error:
         print(f"testbed: {error}", file=sys.stderr)
         return error.exit_code
@@ -53,10 +59,28 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    arguments = _parser(argv).parse_args(argv)
+    arguments = _parsed(argv)
     # An ordinary user's PATH on Debian leaves out where ip and iptables are.
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     return int(arguments.run(arguments) or 0)
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command. Options may stand between its words, as in `get pods -n blue web`.
+
+    What follows `--` is nobody's option: a command that takes such words (`trailing`) gets them as they are.
+    """
+    parser, own = _parser(argv)
+    if own is None or any(action.nargs in TAKE_THE_REST for action in own._actions):
+        return parser.parse_args(argv)
+    words = list(argv[1:])
+    end = words.index(DASHES) if DASHES in words else len(words)
+    arguments = own.parse_intermixed_args(words[:end])
+    if end < len(words):
+        if not hasattr(arguments, "trailing"):
+            raise UsageError(f"{argv[0]}: nothing can follow {DASHES}")
+        arguments.trailing = words[end + 1 :]
+    return arguments
 
 
 def _discard_output() -> None:
@@ -66,18 +90,19 @@ def _discard_output() -> None:
 
 def commands() -> list[str]:
     """The names of all commands."""
-    found = (module.name for module in pkgutil.iter_modules(cli.__path__))
-    return sorted(name for name in found if name not in HELPERS)
+    found = (module.name for module in pkgutil.iter_modules(cli.__path__) if not module.ispkg)
+    return sorted(name.replace("_", "-") for name in found if name not in HELPERS)
 
 
-def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser | None]:
+    """The parser of everything, and that of the command that is asked for."""
     parser = argparse.ArgumentParser(
         prog="testbed", description="See, measure and understand how Kubernetes moves a packet."
     )
     parser.add_argument("--version", action="version", version=f"testbed {testbed.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # Only the command that is asked for is imported: `testbed get` should not pay for `testbed bench`.
-    asked = [name for name in commands() if name in argv[:1]] or commands()
-    for name in asked:
-        importlib.import_module(f"testbed.cli.{name}").add(subparsers)
-    return parser
+    asked = [name for name in commands() if name in argv[:1]]
+    for name in asked or commands():
+        importlib.import_module(f"testbed.cli.{name.replace('-', '_')}").add(subparsers)
+    return parser, subparsers.choices[asked[0]] if asked else None

@@ -1,34 +1,29 @@
-"""Tables as kubectl prints them: upper-case headers, columns two or three blanks apart, no borders."""
+"""Tables as kubectl prints them: upper-case headers, columns at least three blanks apart, no borders."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-GAP = "   "
+GAP = 3  # blanks after the widest cell of a column
+LEAST = 6  # the least width of a column with its gap (kubectl's tabwriter)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Left-aligned columns, as wide as their widest cell; `<none>` stands for an empty cell."""
     lines = [list(header), *([cell or "<none>" for cell in row] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    return "\n".join(
-        GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    return "\n".join(Columns().lines(lines))
 
 
-def age(seconds: float) -> str:
-    """A duration as kubectl shortens it: `45s`, `3m10s`, `2h5m`, `4d`."""
-    whole = int(max(0.0, seconds))
-    if whole < 120:
-        return f"{whole}s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 10:
-        return f"{minutes}m{rest}s" if rest else f"{minutes}m"
-    hours, minutes_left = divmod(minutes, 60)
-    if hours < 3:
-        return f"{minutes}m"
-    days, hours_left = divmod(hours, 24)
-    if hours < 8:
-        return f"{hours}h{minutes_left}m" if minutes_left else f"{hours}h"
-    return f"{hours}h" if hours < 48 else f"{days}d{hours_left}h" if days < 8 and hours_left else f"{days}d"
+class Columns:
+    """Lines in columns. It remembers the widths, so that lines that come later stand under the first ones."""
+
+    def __init__(self) -> None:
+        self._widths: list[int] = []
+
+    def lines(self, rows: Sequence[Sequence[str]]) -> list[str]:
+        """Rows as lines, all columns as wide as needed now or before."""
+        for row in rows:
+            self._widths += [LEAST] * (len(row) - len(self._widths))
+            for i, cell in enumerate(row[:-1]):
+                self._widths[i] = max(self._widths[i], len(cell) + GAP)
+        return ["".join(map(str.ljust, row, self._widths)).rstrip() for row in rows]

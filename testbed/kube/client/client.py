@@ -67,9 +67,12 @@ class Client:
         items = [typed | item for item in told.get("items") or ()]
         return Listing(items, told["metadata"].get("resourceVersion", ""))
 
-    def table(self, kind: Kind | str, namespace: str | None = None, query: Query = ALL) -> Object:
-        """The objects of a kind as a meta.k8s.io/v1 Table."""
-        path = with_parameters(resource_path(_kind(kind), namespace), query.parameters())
+    def table(
+        self, kind: Kind | str, namespace: str | None = None, query: Query = ALL, include: str = ""
+    ) -> Object:
+        """The objects of a kind as a meta.k8s.io/v1 Table. `include` `Object` puts each whole into its row."""
+        parameters = query.parameters() | ({"includeObject": include} if include else {})
+        path = with_parameters(resource_path(_kind(kind), namespace), parameters)
         return self._call("GET", path, accept=TABLE)
 
     def watch(
