@@ -16,7 +16,7 @@ PURE := -m "not kernel and not browser"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps check style types unit test bench golden clean
+.PHONY: help deps check style types unit test bench soak-churn golden clean
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -46,6 +46,9 @@ bench: deps ## measure, and write results/<run>/report.html
 
 bench-%: deps ## run benchmarks/bench_<name>.py, with ARGS="..."
 	$(Q)$(BIN)/python benchmarks/bench_$(subst -,_,$*).py $(ARGS)
+
+soak-churn: deps ## 10,000 changes of Services under traffic; ARGS="--changes 500 --option variant=legacy"
+	$(Q)$(BIN)/python -m tests.net.churn.run $(ARGS)
 
 golden: deps ## rewrite the golden files; then judge the difference that git shows
 	$(Q)TESTBED_GOLDEN=write $(PYTEST) $(PURE) $(ARGS)
