@@ -2,7 +2,8 @@
 
 TestbedError                 exit code 1: a check failed, or something went wrong that has a name
 ├── UsageError               exit code 2: the command line or a setting is wrong
-│   └── ManifestErrors       exit code 2: every mistake found in the input, at once
+│   ├── ManifestErrors       exit code 2: every mistake found in the input, at once
+│   └── Forbidden            exit code 2: what nobody may do
 ├── FeatureMissing           exit code 3: this machine cannot do it; says what mends that
 ├── CommandFailed            a started process ended with a status other than 0
 ├── KernelStateError         the kernel holds something else than what was just put there
@@ -60,6 +61,10 @@ class ManifestErrors(UsageError):
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(sorted(mistakes))
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+class Forbidden(UsageError):
+    """What nobody may do in this cluster, whoever asks."""
 
 
 class FeatureMissing(TestbedError):

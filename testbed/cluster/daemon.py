@@ -11,10 +11,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from testbed.cluster import apiserver
 from testbed.cluster.agent import Agent, datapath_options
 from testbed.cluster.health import Health
 from testbed.cluster.kubelet.kubelets import Kubelets
 from testbed.cluster.kubeproxy.proxy import KubeProxies
+from testbed.cluster.layout import pod_namespace
 from testbed.cluster.network import ClusterNetwork
 from testbed.cluster.podserver.client import PodServer
 from testbed.cluster.readiness import Readiness
@@ -23,7 +25,8 @@ from testbed.cluster.verbs import Verbs
 from testbed.datapaths import find
 from testbed.datapaths.contract import Datapath, Machine
 from testbed.errors import FeatureMissing, Mistake, NotFound
-from testbed.kube.api.registry import Registry
+from testbed.kube.api import Registry
+from testbed.kube.api.rest import Api
 from testbed.kube.controllers import Manager, all_controllers, create_nodes
 from testbed.kube.objects import ClusterConfig, Manifest
 from testbed.kube.store import Store
@@ -51,6 +54,7 @@ class Daemon:
         self.kubelets: Kubelets | None = None
         self.agents: dict[str, Agent] = {}
         self.readiness = Readiness(self.store, self.manager, self.agents)
+        self.api = Api(self.store, self.registry, self._log_file, self.health.check)
 
     def start(self, manifests: Sequence[Manifest]) -> None:
         """Nodes, network, objects, controllers, kubelets, agents; pods follow as objects come."""
@@ -65,6 +69,10 @@ class Daemon:
         self.manager.start()
         self.kubelets.start()
         threading.Thread(target=self._start_agents, name="agents", daemon=True).start()
+
+    def _log_file(self, namespace: str, pod: str, container: str) -> Path:
+        """Where the kubelets keep a container's log."""
+        return self.folder / "pods" / pod_namespace(namespace, pod) / f"{container}.log"
 
     def _start_agents(self) -> None:
         """kube-proxy begins when its caches are filled, and comes up beside the pods: so an agent's first round
@@ -124,7 +132,11 @@ def run(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     daemon = Daemon(name, folder, cluster)
     threading.excepthook = daemon.health.thread_died
-    with Server(folder / "api.sock", Verbs(daemon).table()) as server:
+    with (
+        Server(folder / "api.sock", Verbs(daemon).table()) as server,
+        apiserver.UnixServer(folder / "kube-api.sock", daemon.api) as kube_server,
+    ):
         daemon.start(manifests)
+        threading.Thread(target=kube_server.serve_forever, name="kube-api", daemon=True).start()
         ready()
         server.serve_forever()

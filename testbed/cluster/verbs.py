@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from testbed.cluster.rpc import Progress
 from testbed.cluster.server import Verb
 from testbed.errors import Mistake, NotFound
+from testbed.kube.api import Deletion
 from testbed.kube.objects import Manifest
 from testbed.kube.store import Object
 
@@ -55,7 +56,8 @@ class Verbs:
 
     def do_delete(self, kind: str, namespace: str, name: str, grace: int | None = None) -> str:
         """Tell an object to end; its uid. It is gone when no object has that any more."""
-        return self._daemon.registry.delete(kind, namespace, name, grace)
+        deleted = self._daemon.registry.delete(kind, namespace, name, Deletion(grace))
+        return str(deleted["metadata"]["uid"])
 
     def do_get(self, kind: str, namespace: str | None = None, name: str | None = None) -> list[Object]:
         """Objects as they are now."""

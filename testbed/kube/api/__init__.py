@@ -1,5 +1,5 @@
 """Admission: what may come into the store, and with which addresses."""
 
-from testbed.kube.api.registry import Applied, Registry
+from testbed.kube.api.registry import Applied, Deletion, Registry
 
-__all__ = ["Applied", "Registry"]
+__all__ = ["Applied", "Deletion", "Registry"]

@@ -74,15 +74,50 @@ def _admit_pod(store: Store, item: Draft) -> None:
         item.mistake("spec", "pod updates may not change fields other than labels and annotations", hint)
 
 
-def _admit_deployment(_: Store, item: Draft) -> None:
+def _admit_workload(_: Store, item: Draft) -> None:
+    """metadata.generation counts the versions of the spec; the selector is for life."""
     keep_status(item, {})
     if item.old is None:
         item.body["metadata"]["generation"] = 1
         return
     if item.spec["selector"] != item.old_spec["selector"]:
-        item.mistake("spec.selector", "field is immutable", "delete the Deployment first")
+        item.mistake("spec.selector", "field is immutable", f"delete the {item.kind} first")
     changed = item.spec != item.old_spec
     item.body["metadata"]["generation"] = item.old["metadata"].get("generation", 1) + changed
+
+
+_SET_FIELDS = (  # ValidateStatefulSetUpdate
+    "minReadySeconds",
+    "ordinals",
+    "persistentVolumeClaimRetentionPolicy",
+    "replicas",
+    "revisionHistoryLimit",
+    "template",
+    "updateStrategy",
+)
+
+
+def _admit_stateful_set(store: Store, item: Draft) -> None:
+    _admit_workload(store, item)
+    if item.old is None:
+        return
+    fixed = (item.spec.keys() | item.old_spec.keys()) - {*_SET_FIELDS, "selector"}
+    for field in sorted(field for field in fixed if item.spec.get(field) != item.old_spec.get(field)):
+        allowed = ", ".join(f"'{name}'" for name in _SET_FIELDS)
+        message = f"updates to statefulset spec for fields other than {allowed} are forbidden"
+        item.mistake(f"spec.{field}", f"Forbidden: {message}", "delete the StatefulSet first")
+
+
+def _admit_config(_: Store, item: Draft) -> None:
+    """An immutable ConfigMap or Secret stays as it is (`ValidateConfigMapUpdate`, `ValidateSecretUpdate`)."""
+    if item.old is None:
+        return
+    if item.kind == "Secret" and item.body["type"] != item.old["type"]:
+        item.mistake("type", "field is immutable", "delete the Secret first")
+    if item.old.get("immutable"):
+        for field in ("data", "binaryData", "immutable"):
+            if item.body.get(field) != item.old.get(field):
+                item.mistake(field, "Forbidden: field is immutable when `immutable` is set")
 
 
 def _admit_service(_: Store, item: Draft) -> None:
@@ -93,11 +128,16 @@ def _admit_service(_: Store, item: Draft) -> None:
 
 
 ADMIT: dict[str, Callable[[Store, Draft], None]] = {
-    "Deployment": _admit_deployment,
+    "ConfigMap": _admit_config,
+    "DaemonSet": _admit_workload,
+    "Deployment": _admit_workload,
     "Namespace": _admit_namespace,
     "Node": _admit_node,
     "Pod": _admit_pod,
+    "ReplicaSet": _admit_workload,
+    "Secret": _admit_config,
     "Service": _admit_service,
+    "StatefulSet": _admit_stateful_set,
 }
 """What to do for kinds that need more than their manifest says; any other comes in as it is."""
 

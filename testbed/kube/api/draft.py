@@ -5,27 +5,26 @@ Knows which metadata belongs to the server. Knows no kind.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from testbed.errors import Mistake
-from testbed.kube.objects import Manifest
+from testbed.kube.objects import KINDS, Manifest
 from testbed.kube.store import Key, Object, Store, key_of
 
-# Set by the server alone: what a manifest says about these (recorded by `kubectl get -o yaml`) is about the
-# life of an object in another cluster. The owners' uids in ownerReferences are of that cluster, too.
-SERVER_METADATA = (
+# Set by the server alone (LIFE_METADATA), or said by a manifest that was recorded by `kubectl get -o yaml` about
+# the life of an object in another cluster: the owners' uids in ownerReferences are of that cluster, too.
+LIFE_METADATA = (
     "creationTimestamp",
     "deletionGracePeriodSeconds",
     "deletionTimestamp",
-    "finalizers",
     "generation",
-    "managedFields",
-    "ownerReferences",
     "resourceVersion",
     "selfLink",
     "uid",
 )
+SERVER_METADATA = (*LIFE_METADATA, "finalizers", "managedFields", "ownerReferences")
 
 
 @dataclass
@@ -61,13 +60,27 @@ class Draft:
         self.mistakes.append(self.manifest.source.mistake(path, message, hint))
 
 
-def draft(store: Store, manifest: Manifest) -> Draft:
-    """The draft of a manifest: server's metadata and status as stored, all else as the manifest has it."""
+def recorded(store: Store, manifest: Manifest) -> Draft:
+    """The draft of a manifest out of a file: server's metadata as stored, all else as the manifest has it."""
+    return _draft(store, manifest, SERVER_METADATA)
+
+
+def requested(store: Store, manifest: Manifest) -> Draft:
+    """The draft of an object that came as a request: also finalizers and owners are its own; its status is not."""
+    item = _draft(store, manifest, LIFE_METADATA)
+    if KINDS[item.kind].status:
+        item.body.pop("status", None)
+        if item.old and "status" in item.old:
+            item.body["status"] = item.old["status"]
+    return item
+
+
+def _draft(store: Store, manifest: Manifest, server: Sequence[str]) -> Draft:
     body = dict(manifest.body)
     old = store.get(*key_of(body))
     stored = old["metadata"] if old else {}
-    given = {k: v for k, v in body["metadata"].items() if k not in SERVER_METADATA}
-    body["metadata"] = given | {k: stored[k] for k in SERVER_METADATA if k in stored}
+    given = {k: v for k, v in body["metadata"].items() if k not in server}
+    body["metadata"] = given | {k: stored[k] for k in server if k in stored}
     if "spec" in body:
         body["spec"] = dict(body["spec"])
     return Draft(manifest, old, body)

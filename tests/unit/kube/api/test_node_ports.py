@@ -79,11 +79,6 @@ def test_new_service(spec: dict[str, Any], expected: list[int | None]) -> None:
             [FIRST + 1, FIRST], id="by protocol and number, not by place",
         ),
         pytest.param(
-            {"type": "NodePort", "ports": [port(80)]},
-            {"type": "NodePort", "ports": [port(80), port(81, nodePort=FIRST)]},
-            [FIRST + 1, FIRST], id="moved to another port by wish",
-        ),
-        pytest.param(
             {"type": "NodePort", "ports": [port(80, nodePort=30001)]},
             {"type": "NodePort", "ports": [port(80, nodePort=30002)]}, [30002], id="changed by wish",
         ),
@@ -92,6 +87,15 @@ def test_new_service(spec: dict[str, Any], expected: list[int | None]) -> None:
 def test_on_update(first: dict[str, Any], second: dict[str, Any], expected: list[int | None]) -> None:
     store, _ = applied(first, second)
     assert node_ports(store) == expected
+
+
+def test_a_port_that_another_one_of_the_service_has_is_refused() -> None:
+    """As with kubectl: the manifest is silent about 80's number, so that stays."""
+    with pytest.raises(ManifestErrors, match=r"spec.ports\[1\].nodePort: Duplicate value"):
+        applied(
+            {"type": "NodePort", "ports": [port(80)]},
+            {"type": "NodePort", "ports": [port(80), port(81, nodePort=FIRST)]},
+        )
 
 
 def test_port_of_another_service_is_refused() -> None:

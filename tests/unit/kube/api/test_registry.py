@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from testbed.errors import ManifestErrors, NotFound, UsageError
-from testbed.kube.api import Applied, Registry
+from testbed.kube.api import Applied, Deletion, Registry
 from testbed.kube.objects import Manifest
 from tests.unit.kube.api.builders import (
     cluster,
@@ -128,13 +128,13 @@ def test_metadata_of_another_cluster_is_left_out() -> None:
     metadata = stored(store, "Service", "web")["metadata"]
     assert metadata["uid"] != "u"
     assert "ownerReferences" not in metadata
-    assert metadata["annotations"] == {"kept": "yes"}
+    assert metadata["annotations"]["kept"] == "yes"
 
 
 def test_owner_survives_an_apply() -> None:
     store, registry = started()
     registry.apply([pod()])
-    owner = [{"kind": "Deployment", "name": "web", "uid": "u", "controller": True}]
+    owner = [{"apiVersion": "v1", "kind": "Deployment", "name": "web", "uid": "u", "controller": True}]
     store.mutate(
         "Pod", "default", "web-1", lambda p: {**p, "metadata": {**p["metadata"], "ownerReferences": owner}}
     )
@@ -198,7 +198,11 @@ def test_selector_of_a_deployment_cannot_change() -> None:
     _, registry = started()
     registry.apply([deployment()])
     with pytest.raises(ManifestErrors, match="spec.selector: field is immutable"):
-        registry.apply([deployment(selector={"matchLabels": {"app": "other"}})])
+        template = {
+            "metadata": {"labels": {"app": "web", "tier": "x"}},
+            "spec": {"containers": [{"name": "main"}]},
+        }
+        registry.apply([deployment(selector={"matchLabels": {"tier": "x"}}, template=template)])
 
 
 def test_slice_comes_in_as_it_is() -> None:
@@ -220,7 +224,7 @@ def test_delete_removes() -> None:
 def test_delete_of_a_running_pod_is_graceful() -> None:
     store, registry = started()
     registry.apply([pod(nodeName="node1")])
-    registry.delete("Pod", "default", "web-1", grace_seconds=7)
+    registry.delete("Pod", "default", "web-1", Deletion(grace_seconds=7))
     assert stored(store, "Pod", "web-1")["metadata"]["deletionGracePeriodSeconds"] == 7
 
 

@@ -1,0 +1,103 @@
+"""PATCH bodies: which kind of patch one is, and what it makes of an object.
+
+Knows JSON patch (RFC 6902, by the library), JSON merge patch (RFC 7386) and the strategic one. Knows no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from testbed.errors import UsageError
+from testbed.kube.api.rest import status
+from testbed.kube.api.rest.body import MAX_BYTES, from_json, from_yaml, shallow
+from testbed.kube.api.rest.message import Request, dumps
+from testbed.kube.api.strategic import strategic_merge
+from testbed.kube.objects import Kind
+from testbed.kube.store import Object
+
+APPLY = "application/apply-patch+yaml"
+MAX_OPERATIONS = 10_000  # a real API server's limit
+
+Patch = Callable[[Object], Any]
+
+
+def patch_of(kind: Kind, request: Request) -> Patch:
+    """What turns the stored object into the wanted one. Raises StatusError, at once or when it is called."""
+    makers: Mapping[str, Callable[[Kind, Any], Patch]] = {
+        "application/json-patch+json": _json_patch,
+        "application/merge-patch+json": _merge_patch,
+        "application/strategic-merge-patch+json": _strategic,
+    }
+    if request.content_type not in makers:
+        raise status.unsupported_media_type(request.content_type, [*makers, APPLY])
+    return makers[request.content_type](kind, from_json(request.body))
+
+
+def applied(request: Request) -> dict[str, Any]:
+    """The object of a server-side apply. Raises StatusError."""
+    value = from_yaml(request.body)
+    if not isinstance(value, dict):
+        raise status.bad_request("error decoding YAML: an object is wanted")
+    return value
+
+
+def _json_patch(_: Kind, operations: Any) -> Patch:
+    import jsonpatch  # here, since few requests need it
+
+    if not isinstance(operations, list):
+        raise status.bad_request("error decoding patch: a JSON patch is a list of operations")
+    if len(operations) > MAX_OPERATIONS:
+        message = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
+        raise status.failure("RequestEntityTooLarge", message)
+
+    def change(obj: Object) -> Any:
+        from_bytes = from_json(dumps(obj))  # a copy of its own: operations change it in place
+        budget = MAX_BYTES
+        try:
+            for operation in operations:
+                patch = jsonpatch.JsonPatch([operation])
+                if isinstance(operation, Mapping) and operation.get("op") == "copy":
+                    source = jsonpatch.JsonPointer(operation["from"]).resolve(from_bytes)
+                    budget -= len(dumps(source))
+                    if budget < 0:
+                        raise status.too_large(MAX_BYTES)
+                from_bytes = patch.apply(from_bytes, in_place=True)
+        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError) as error:
+            message = f"the server rejected our request due to an error in our request: {error}"
+            raise status.failure("Invalid", message) from error
+        return shallow(from_bytes)
+
+    return change
+
+
+def _merge_patch(_: Kind, patch: Any) -> Patch:
+    if not isinstance(patch, dict):
+        raise status.bad_request("error decoding patch: a JSON merge patch of an object is an object")
+    return lambda obj: merge(obj, patch)
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
+
+
+def _strategic(kind: Kind, patch: Any) -> Patch:
+    if not isinstance(patch, dict):
+        raise status.bad_request("error decoding patch: a strategic merge patch is an object")
+
+    def change(obj: Object) -> Any:
+        try:
+            return strategic_merge(kind.name, obj, patch)
+        except UsageError as error:
+            raise status.bad_request(str(error)) from error
+
+    return change
