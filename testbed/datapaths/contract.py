@@ -62,6 +62,7 @@ class Applied:
     restore_seconds: float
     lines: int  # lines of input handed to the kernel's tool
     bytes: int
+    refused: bool = False  # a delta was tried first, and the kernel would not have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,10 @@ class Datapath(Protocol):
     def apply(self, node: Node, plan: NodePlan, delta: PlanDelta | None) -> Applied:
         """Bring the node's kernel to `plan`.
 
-        `delta` is what changed since the plan applied last; None asks for a full pass (start, repair).
-        Atomic where the mechanism can be. Raises CommandFailed; the state is then the old one.
+        `delta` is what changed since the plan applied last; None asks for a full pass (start, repair): what is
+        missing, damaged or stale of ours is put right, whoever did it. A delta must not cost more where there
+        are more Services: it says all that is needed; `plan` is for a fall back to a full pass. Atomic where
+        the mechanism can be. Raises CommandFailed; the state is then the old one.
         """
         ...
 

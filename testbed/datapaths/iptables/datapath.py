@@ -1,15 +1,15 @@
 """The iptables datapath: brings a node's kernel to a plan, whole or change by change, and reads it back.
 
-A full pass writes all tables; a delta writes the chains of the changed service ports and their single rules
-in the shared chains, so its cost does not grow with the Services (beyond what the tool itself reads). Keeps
-by node what it applied last.
+A full pass reads the tables back and writes what is not as it shall be; a delta writes the chains of the changed
+service ports and their single rules in the shared chains, so its cost does not grow with the Services (beyond what
+the tool itself reads). Remembers of a node only how its rules are spelled: the plan is the caller's.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from testbed.datapaths.contract import (
     Applied,
@@ -20,23 +20,15 @@ from testbed.datapaths.contract import (
     Observed,
 )
 from testbed.datapaths.iptables import ruleset
+from testbed.datapaths.iptables.edit import Edit, difference, ours
 from testbed.datapaths.iptables.observe import frontends
-from testbed.datapaths.iptables.render import (
-    TOOLS,
-    Edit,
-    has_ours,
-    is_large,
-    joined,
-    only_ours,
-    parted,
-    state,
-    text,
-)
+from testbed.datapaths.iptables.render import TOOLS, is_large, state, text
 from testbed.datapaths.iptables.ruleset import Ruleset
 from testbed.datapaths.iptables.service import NOTHING, fragment
-from testbed.datapaths.iptables.spelling import Spelling
+from testbed.datapaths.iptables.spelling import MASQUERADE_BIT, Spelling
 from testbed.datapaths.iptables.tool import (
     ROUTE_LOCALNET,
+    TASTES,
     TCP_BE_LIBERAL,
     VARIANTS,
     Tool,
@@ -46,7 +38,7 @@ from testbed.datapaths.iptables.tool import (
     sysctls,
 )
 from testbed.errors import CommandFailed, UsageError
-from testbed.proxier.plan import Family, NodePlan, PlanDelta, ServiceKey
+from testbed.proxier.plan import Family, NodeFacts, NodePlan, PlanDelta, ServiceKey, ServicePlan
 
 FEATURES = frozenset(
     {
@@ -73,22 +65,44 @@ _NEEDS = {
 
 
 def datapath(options: DatapathOptions) -> IptablesDatapath:
-    """The datapath with `options`: `variant` is "nft" (default) or "legacy". Raises UsageError."""
-    unknown = sorted(options.keys() - {"variant"})
+    """The datapath with `options`: `variant` is "nft" (default) or "legacy", `masqueradeBit` is a bit of the packet
+    mark (0 to 31, default 14). Raises UsageError.
+    """
+    unknown = sorted(options.keys() - {"variant", "masqueradeBit"})
     if unknown:
-        raise UsageError(f"iptables: no option {', '.join(unknown)}; there is: variant")
-    variant = options.get("variant", "nft")
+        raise UsageError(f"iptables: no option {', '.join(unknown)}; there are: masqueradeBit, variant")
+    variant, bit = options.get("variant", "nft"), options.get("masqueradeBit", MASQUERADE_BIT)
     if variant not in VARIANTS:
         raise UsageError(f"iptables: no variant {variant!r}; there are: {', '.join(VARIANTS)}")
-    return IptablesDatapath(variant)
+    if not isinstance(bit, int) or not 0 <= bit <= 31:
+        raise UsageError(f"iptables: no masqueradeBit {bit!r}; a packet's mark has the bits 0 to 31")
+    return IptablesDatapath(variant, bit)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _State:
-    """What a node's kernel holds since the last apply."""
+    """How the rules that a node's kernel holds since the last apply are spelled."""
 
-    plan: NodePlan
-    spellings: Mapping[Family, Spelling]
+    facts: NodeFacts
+    spellings: dict[Family, Spelling]
+    endpoints: dict[Family, int]  # how many are known
+    mixed: set[Family] = field(default_factory=set)
+    """Families whose cluster became large, or small again, since the full pass: the rules of service ports that
+    have not changed since are still spelled as before (as kube-proxy leaves them, too)."""
+
+    def follow(self, delta: PlanDelta) -> None:
+        """Take in how many endpoints there are now, and what that means for the spelling."""
+        for family, spelling in self.spellings.items():
+            more = _known(delta.changed, family) - _known(delta.before, family)
+            self.endpoints[family] += more
+            comments = not is_large(self.endpoints[family])
+            if comments != spelling.endpoint_comments:
+                self.mixed.add(family)
+                self.spellings[family] = replace(spelling, endpoint_comments=comments)
+
+
+def _known(services: Mapping[ServiceKey, ServicePlan], family: Family) -> int:
+    return sum(each.known_endpoints for key, each in services.items() if key.family == family)
 
 
 @dataclass(slots=True)
@@ -100,13 +114,21 @@ class _Meter:
     lines: int = 0
     bytes: int = 0
 
-    def wrote(self, input_text: str, seconds: float) -> None:
-        self.restore_seconds += seconds
-        self.lines += input_text.count("\n")
-        self.bytes += len(input_text)
+    def write(self, tool: Tool, edit: Edit) -> None:
+        """Give an edit to a tool, input by input. Raises CommandFailed."""
+        inputs = edit.inputs(TASTES[tool.variant])
+        while True:
+            start = time.perf_counter()
+            content = next(inputs, None)
+            self.render_seconds += time.perf_counter() - start
+            if content is None:
+                return
+            self.lines += content.count("\n")
+            self.bytes += len(content)
+            self.restore_seconds += tool.change(content).seconds
 
-    def applied(self, *, full: bool) -> Applied:
-        return Applied(full, self.render_seconds, self.restore_seconds, self.lines, self.bytes)
+    def applied(self, *, full: bool, refused: bool = False) -> Applied:
+        return Applied(full, self.render_seconds, self.restore_seconds, self.lines, self.bytes, refused)
 
 
 class IptablesDatapath:
@@ -115,8 +137,9 @@ class IptablesDatapath:
     name = "iptables"
     features = FEATURES
 
-    def __init__(self, variant: str) -> None:
+    def __init__(self, variant: str, masquerade_bit: int = MASQUERADE_BIT) -> None:
         self.variant = variant
+        self._masquerade_bit = masquerade_bit
         self._states: dict[str, _State] = {}
         self._route_localnet: dict[str, str] = {}  # what it was on a node before us
 
@@ -130,7 +153,7 @@ class IptablesDatapath:
 
     def render(self, plan: NodePlan) -> str:
         """Both families' tables as iptables-save prints them, chains sorted. Pure."""
-        return text(plan)
+        return text(plan, self._masquerade_bit)
 
     def apply(self, node: Node, plan: NodePlan, delta: PlanDelta | None) -> Applied:
         """Bring the node to `plan`; a delta that the kernel refuses is tried again as a full pass.
@@ -138,49 +161,57 @@ class IptablesDatapath:
         Each table changes at once. Raises CommandFailed if the full pass is refused too; what was there
         before is then put back.
         """
-        before = self._states.pop(node.name, None)
-        if delta is not None and before is not None and before.plan.facts == plan.facts:
+        before, refused = self._states.pop(node.name, None), False
+        if delta is not None and before is not None and before.facts == plan.facts:
             try:
-                return self._apply_delta(node, before, plan, delta)
+                return self._apply_delta(node, before, delta)
             except CommandFailed:
-                pass  # as kube-proxy: the full pass mends it, or says what is wrong
-        return self._apply_whole(node, plan)
+                refused = True  # as kube-proxy: the full pass mends it, or says what is wrong
+        return self._apply_whole(node, plan, refused=refused)
 
-    def _apply_delta(self, node: Node, before: _State, plan: NodePlan, delta: PlanDelta) -> Applied:
+    def _apply_delta(self, node: Node, held: _State, delta: PlanDelta) -> Applied:
         meter = _Meter()
+        held.follow(delta)
         keys = sorted(delta.changed.keys() | delta.removed)
-        for family, spelling in before.spellings.items():
+        for family, spelling in held.spellings.items():
             start = time.perf_counter()
-            edit = _edit([key for key in keys if key.family == family], before.plan, plan, spelling)
+            ours = [key for key in keys if key.family == family]
+            edit = _edit(ours, delta, spelling, whole=family in held.mixed)
             meter.render_seconds += time.perf_counter() - start
-            if edit:
-                meter.wrote(edit, self._tool(node, family).change(edit).seconds)
-        self._states[node.name] = _State(plan, before.spellings)
+            meter.write(self._tool(node, family), edit)
+        self._states[node.name] = held
         return meter.applied(full=False)
 
-    def _apply_whole(self, node: Node, plan: NodePlan) -> Applied:
+    def _apply_whole(self, node: Node, plan: NodePlan, *, refused: bool) -> Applied:
         meter = _Meter()
-        spellings = self._prepare(node, plan)
-        saved: dict[Family, str] = {}
+        counted = {family: plan.known_endpoints(family) for family in TOOLS}
+        spellings = self._prepare(node, plan, counted)
+        saved: dict[Family, Ruleset] = {}
         try:
             for family, spelling in spellings.items():
                 tool = self._tool(node, family)
                 start = time.perf_counter()
-                saved[family] = tool.save(counters=True)
-                meter.restore_seconds += time.perf_counter() - start  # kube-proxy's sync reads back too
-                _write_whole(tool, plan, spelling, ruleset.parse(saved[family]), meter)
+                present = saved[family] = tool.present()
+                read = time.perf_counter()
+                edit = difference(state(plan, spelling), present)
+                meter.restore_seconds += read - start  # kube-proxy's sync reads back too
+                meter.render_seconds += time.perf_counter() - read
+                meter.write(tool, edit)
         except CommandFailed:
-            for family, content in saved.items():
-                self._tool(node, family).replace(_roll_back(content), counters=True)
+            for family, present in saved.items():
+                tool = self._tool(node, family)
+                meter.write(tool, difference(ours(present), tool.present()))
             raise
-        self._states[node.name] = _State(plan, spellings)
-        return meter.applied(full=True)
+        self._states[node.name] = _State(plan.facts, spellings, counted)
+        return meter.applied(full=True, refused=refused)
 
-    def _prepare(self, node: Node, plan: NodePlan) -> dict[Family, Spelling]:
+    def _prepare(self, node: Node, plan: NodePlan, endpoints: Mapping[Family, int]) -> dict[Family, Spelling]:
         """Counters and settings that the rules rest on; returns how to spell the rules on this node."""
-        counters, settings, large = ensure_counters(node), sysctls(node), is_large(plan)
-        liberal = settings.get(TCP_BE_LIBERAL) == "1"
-        spellings = {f: Spelling(f, plan.facts, not large, counters, liberal) for f in TOOLS}
+        counters, settings = ensure_counters(node), sysctls(node)
+        liberal, bit = settings.get(TCP_BE_LIBERAL) == "1", self._masquerade_bit
+        spellings = {
+            f: Spelling(f, plan.facts, not is_large(endpoints[f]), counters, liberal, bit) for f in TOOLS
+        }
         if spellings[Family.IPV4].localhost_node_ports and settings.get(ROUTE_LOCALNET) == "0":
             self._route_localnet[node.name] = "0"
             set_route_localnet(node, "1")
@@ -200,13 +231,7 @@ class IptablesDatapath:
         """Take away our chains, jumps, counters and setting; tables that held nothing else become empty."""
         for family in TOOLS:
             tool = self._tool(node, family)
-            present = {n: t for n, t in tool.present().items() if has_ours(n, t)}
-            alone = [name for name, table in present.items() if only_ours(name, table)]
-            if alone:
-                tool.replace("".join(f"*{name}\nCOMMIT\n" for name in alone))
-            shared = parted({name: present[name] for name in present.keys() - set(alone)}).text()
-            if shared:
-                tool.change(shared)
+            _Meter().write(tool, difference({}, tool.present()))
         delete_counters(node)
         if node.name in self._route_localnet:
             set_route_localnet(node, self._route_localnet.pop(node.name))
@@ -216,32 +241,14 @@ class IptablesDatapath:
         return Tool(node, self.variant, family)
 
 
-def _edit(keys: list[ServiceKey], old: NodePlan, new: NodePlan, spelling: Spelling) -> str:
-    """The input that turns the rules of these service ports from the old plan's into the new one's."""
+def _edit(keys: Iterable[ServiceKey], delta: PlanDelta, spelling: Spelling, *, whole: bool) -> Edit:
+    """What turns the rules of these service ports from the old plan's into the new one's."""
     edit = Edit()
     for key in keys:
-        before, after = old.services.get(key), new.services.get(key)
+        before, after = delta.before.get(key), delta.changed.get(key)
         edit.replace(
             fragment(before, spelling) if before else NOTHING,
             fragment(after, spelling) if after else NOTHING,
+            whole=whole,
         )
-    return edit.text()
-
-
-def _write_whole(tool: Tool, plan: NodePlan, spelling: Spelling, present: Ruleset, meter: _Meter) -> None:
-    """Write one family's tables. Where they are ours alone, without --noflush: the same rules, but
-    iptables-nft then need not find each chain's place among thousands (README, "How long it takes").
-    """
-    start = time.perf_counter()
-    wanted = state(plan, spelling)
-    alone = all(only_ours(name, table) for name, table in present.items() if name in wanted)
-    content = ruleset.text(wanted) if alone else joined(wanted, present).text()
-    meter.render_seconds += time.perf_counter() - start
-    result = tool.replace(content) if alone else tool.change(content)
-    meter.wrote(content, result.seconds)
-
-
-def _roll_back(saved: str) -> str:
-    """Input that brings back what was saved, our tables that did not exist then as empty ones."""
-    absent = [name for name in ruleset.BUILT_IN if f"*{name}\n" not in saved]
-    return saved + "".join(f"*{name}\nCOMMIT\n" for name in absent)
+    return edit

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 from testbed.datapaths.iptables import names
 from testbed.datapaths.iptables.ruleset import BUILT_IN, Ruleset, Table
-from testbed.datapaths.iptables.spelling import INVALID_COUNTER, MARK, Spelling, comment, host
+from testbed.datapaths.iptables.spelling import INVALID_COUNTER, Spelling, comment, host
 from testbed.proxier.plan import Family, IPAddress
 
 _NEW = "-m conntrack --ctstate NEW"
@@ -54,17 +54,18 @@ def frame(spelling: Spelling) -> Ruleset:
         chains |= {chain: [] for chain in names.TOP_LEVEL[name]}
         ruleset[name] = Table(chains, dict.fromkeys(built_in, "ACCEPT"))
     nat, filter_ = ruleset["nat"].chains, ruleset["filter"].chains
-    nat[names.MARK_MASQ] = [f"-j MARK --set-xmark {MARK}"]
-    nat[names.POSTROUTING] = list(_postrouting())
+    nat[names.MARK_MASQ] = [f"-j MARK --set-xmark {spelling.mark}"]
+    nat[names.POSTROUTING] = list(_postrouting(spelling))
     nat[names.SERVICES] = list(node_port_jumps(spelling))
     filter_[names.FORWARD] = list(_forward(spelling))
     filter_[names.FIREWALL] = list(_localnet_guard(spelling))
     return ruleset
 
 
-def _postrouting() -> Iterator[str]:
-    yield f"-m mark ! --mark {MARK} -j RETURN"
-    yield "-j MARK --set-xmark 0x4000/0x0"  # flips the bit: a packet that comes by again is not marked
+def _postrouting(spelling: Spelling) -> Iterator[str]:
+    yield f"-m mark ! --mark {spelling.mark} -j RETURN"
+    # Flips the bit: a packet that comes by again is not marked.
+    yield f"-j MARK --set-xmark {spelling.mark_value}/0x0"
     yield f"{comment('kubernetes service traffic requiring SNAT')} -j MASQUERADE --random-fully"
 
 
@@ -75,7 +76,7 @@ def _forward(spelling: Spelling) -> Iterator[str]:
             f"-m nfacct --nfacct-name {INVALID_COUNTER} " if INVALID_COUNTER in spelling.counters else ""
         )
         yield f"-m conntrack --ctstate INVALID {counted}-j DROP"
-    yield f"{_FORWARDING} -m mark --mark {MARK} -j ACCEPT"
+    yield f"{_FORWARDING} -m mark --mark {spelling.mark} -j ACCEPT"
     rule = comment("kubernetes forwarding conntrack rule")
     yield f"{rule} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 

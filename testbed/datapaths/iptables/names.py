@@ -8,7 +8,6 @@ endpoint's chain (portProtoHash and servicePortEndpointChainName in pkg/proxy/ip
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 
 from testbed.proxier.plan import Endpoint, Scope, ServiceKey
@@ -33,27 +32,34 @@ TOP_LEVEL = {
 PER_SERVICE = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-", "KUBE-SEP-")
 """What the names of a service port's own chains begin with; all are in table nat."""
 
-_POLICY_PREFIX = {Scope.CLUSTER: "KUBE-SVC-", Scope.LOCAL: "KUBE-SVL-"}
+POLICY = {Scope.CLUSTER: "KUBE-SVC-", Scope.LOCAL: "KUBE-SVL-"}
+EXTERNAL = "KUBE-EXT-"
+FIREWALLED = "KUBE-FW-"
+ENDPOINT = "KUBE-SEP-"
+
+UNORDERED = frozenset({SERVICES, EXTERNAL_SERVICES, NODE_PORTS, PROXY_FIREWALL})
+"""Shared chains whose rules, the last of KUBE-SERVICES left out, never depend on each other's order: kube-proxy
+fills them in the order of a Go map, which is another one each time."""
 
 
 def policy_chain(key: ServiceKey, scope: Scope) -> str:
     """The chain that chooses among the endpoints of one traffic policy."""
-    return _POLICY_PREFIX[scope] + _hash(_text(key))
+    return POLICY[scope] + digest(text(key))
 
 
 def external_chain(key: ServiceKey) -> str:
     """The chain that every external address of the service port jumps to."""
-    return "KUBE-EXT-" + _hash(_text(key))
+    return EXTERNAL + digest(text(key))
 
 
 def firewall_chain(key: ServiceKey) -> str:
     """The chain that lets in only the load balancer's source ranges."""
-    return "KUBE-FW-" + _hash(_text(key))
+    return FIREWALLED + digest(text(key))
 
 
 def endpoint_chain(key: ServiceKey, endpoint: Endpoint) -> str:
     """The chain that translates the destination to one endpoint."""
-    return "KUBE-SEP-" + _hash(_text(key) + str(endpoint))
+    return ENDPOINT + digest(f"{text(key)}{endpoint}")
 
 
 def is_ours(table: str, chain: str) -> bool:
@@ -61,10 +67,11 @@ def is_ours(table: str, chain: str) -> bool:
     return chain in TOP_LEVEL.get(table, ()) or (table == "nat" and chain.startswith(PER_SERVICE))
 
 
-def _text(key: ServiceKey) -> str:
+def text(key: ServiceKey) -> str:
+    """What stands for a service port in hashes."""
     return f"{key}{key.protocol.lower()}"
 
 
-@functools.lru_cache(maxsize=1 << 16)  # kube-proxy, too, keeps the names with its endpoints
-def _hash(text: str) -> str:
-    return base64.b32encode(hashlib.sha256(text.encode()).digest()[:10]).decode()
+def digest(words: str) -> str:
+    """The first 16 characters of the words' hash."""
+    return base64.b32encode(hashlib.sha256(words.encode()).digest()[:10]).decode()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from testbed.datapaths.iptables import names
-from testbed.datapaths.iptables.spelling import LOCALHOST_COUNTER, Spelling, comment, destination, host
+from testbed.datapaths.iptables.spelling import LOCALHOST_COUNTER, Spelling, comment, ported, to
 from testbed.proxier.plan import (
     Endpoint,
     Frontend,
@@ -56,21 +56,47 @@ def fragment(service: ServicePlan, spelling: Spelling) -> Fragment:
     Each once: kube-proxy writes a refusal twice for an external IP that is the load balancer's address too, but
     no packet comes to the second, and a delta could not tell them apart.
     """
-    return Fragment(_chains(service, spelling), tuple(dict.fromkeys(_entries(service, spelling))))
+    words = _Words(service, spelling)
+    return Fragment(_chains(words), tuple(dict.fromkeys(_entries(words))))
+
+
+class _End(NamedTuple):
+    """An endpoint in words."""
+
+    text: str  # address:port
+    chain: str
+
+
+class _Words:
+    """What the rules of one service port repeat, made once."""
+
+    __slots__ = ("_hashed", "digest", "name", "protocol", "remark", "service", "spelling")
+
+    def __init__(self, service: ServicePlan, spelling: Spelling) -> None:
+        self.service, self.spelling = service, spelling
+        self.name, self.protocol = str(service.key), service.key.protocol.lower()
+        self._hashed = self.name + self.protocol
+        self.digest = names.digest(self._hashed)
+        self.remark = spelling.endpoint_comment(self.name)
+
+    def endpoint(self, endpoint: Endpoint) -> _End:
+        """An endpoint with the name of its chain."""
+        text = str(endpoint)
+        return _End(text, names.ENDPOINT + names.digest(self._hashed + text))
 
 
 # Entries: the way in
 
 
-def _entries(service: ServicePlan, spelling: Spelling) -> Iterator[Entry]:
-    for frontend in service.frontends:
+def _entries(words: _Words) -> Iterator[Entry]:
+    for frontend in words.service.frontends:
         if _reachable(frontend):
-            yield from _ways_in(service, frontend, spelling)
+            yield from _ways_in(words, frontend)
         if not frontend.routes[-1].endpoints:
-            yield _refusal(service, frontend, spelling)
-    if service.health_check_node_port:
-        words = comment(f"{service.key} health check node port")
-        rule = f"-p tcp {words} -m tcp --dport {service.health_check_node_port} -j ACCEPT"
+            yield _refusal(words, frontend)
+    if words.service.health_check_node_port:
+        remark = comment(f"{words.name} health check node port")
+        rule = f"-p tcp {remark} -m tcp --dport {words.service.health_check_node_port} -j ACCEPT"
         yield Entry("filter", names.NODE_PORTS, rule)
 
 
@@ -83,83 +109,96 @@ def _guarded(frontend: Frontend) -> bool:
     return bool(frontend.sources) and _reachable(frontend)
 
 
-def _ways_in(service: ServicePlan, frontend: Frontend, spelling: Spelling) -> Iterator[Entry]:
-    key = service.key
+def _ways_in(words: _Words, frontend: Frontend) -> Iterator[Entry]:
     if frontend.address is None:
-        yield from _node_port(service, frontend, spelling)
+        yield from _node_port(words, frontend)
         return
-    target = _target(service, frontend)
-    matches = destination(frontend.address, key.protocol, f"{key} {_ROLE[frontend.origin]}", frontend.port)
-    yield Entry("nat", names.SERVICES, f"{matches} -j {target}")
+    where = to(frontend.address)
+    matches = ported(words.protocol, f"{words.name} {_ROLE[frontend.origin]}", frontend.port)
+    yield Entry("nat", names.SERVICES, f"{where}{matches} -j {_target(words, frontend)}")
     if _guarded(frontend):  # what the firewall chain does not let in stays untranslated and is dropped here
-        words = f"{key} traffic not accepted by {names.firewall_chain(key)}"
-        dropped = destination(frontend.address, key.protocol, words, frontend.port)
-        yield Entry("filter", names.PROXY_FIREWALL, f"{dropped} -j DROP")
+        remark = f"{words.name} traffic not accepted by {names.FIREWALLED}{words.digest}"
+        dropped = ported(words.protocol, remark, frontend.port)
+        yield Entry("filter", names.PROXY_FIREWALL, f"{where}{dropped} -j DROP")
 
 
-def _target(service: ServicePlan, frontend: Frontend) -> str:
+def _target(words: _Words, frontend: Frontend) -> str:
     if frontend.origin is Origin.CLUSTER_IP:
-        return names.policy_chain(service.key, frontend.routes[-1].scope)
-    chain = names.firewall_chain if _guarded(frontend) else names.external_chain
-    return chain(service.key)
+        return names.POLICY[frontend.routes[-1].scope] + words.digest
+    return (names.FIREWALLED if _guarded(frontend) else names.EXTERNAL) + words.digest
 
 
-def _node_port(service: ServicePlan, frontend: Frontend, spelling: Spelling) -> Iterator[Entry]:
-    proto, target = service.key.protocol.lower(), names.external_chain(service.key)
-    matches = f"-p {proto} {comment(str(service.key))} -m {proto} --dport {frontend.port}"
+def _node_port(words: _Words, frontend: Frontend) -> Iterator[Entry]:
+    matches = ported(words.protocol, words.name, frontend.port)
+    target = f"-j {names.EXTERNAL}{words.digest}"
+    spelling = words.spelling
     if spelling.localhost_node_ports and LOCALHOST_COUNTER in spelling.counters:
-        counted = f"-d 127.0.0.0/8 {matches} -m nfacct --nfacct-name {LOCALHOST_COUNTER} -j {target}"
+        counted = f"-d 127.0.0.0/8 {matches} -m nfacct --nfacct-name {LOCALHOST_COUNTER} {target}"
         yield Entry("nat", names.NODE_PORTS, counted)
-    yield Entry("nat", names.NODE_PORTS, f"{matches} -j {target}")
+    yield Entry("nat", names.NODE_PORTS, f"{matches} {target}")
 
 
-def _refusal(service: ServicePlan, frontend: Frontend, spelling: Spelling) -> Entry:
+def _refusal(words: _Words, frontend: Frontend) -> Entry:
     """Packets that no route translates: answered if there are no endpoints at all, else dropped."""
-    key, when_empty = service.key, frontend.routes[-1].when_empty
-    words = f"{key} {_WHY_EMPTY[when_empty]}"
-    verdict = "DROP" if when_empty is WhenEmpty.DROP else spelling.reject
+    when_empty = frontend.routes[-1].when_empty
+    remark = f"{words.name} {_WHY_EMPTY[when_empty]}"
+    verdict = "DROP" if when_empty is WhenEmpty.DROP else words.spelling.reject
     if frontend.address is None:
-        proto = key.protocol.lower()
-        local = f"-p {proto} {comment(words)} -m addrtype --dst-type LOCAL -m {proto}"
+        local = f"-p {words.protocol} {comment(remark)} -m addrtype --dst-type LOCAL -m {words.protocol}"
         return Entry("filter", names.EXTERNAL_SERVICES, f"{local} --dport {frontend.port} -j {verdict}")
     chain = names.SERVICES if frontend.origin is Origin.CLUSTER_IP else names.EXTERNAL_SERVICES
-    matches = destination(frontend.address, key.protocol, words, frontend.port)
-    return Entry("filter", chain, f"{matches} -j {verdict}")
+    matches = ported(words.protocol, remark, frontend.port)
+    return Entry("filter", chain, f"{to(frontend.address)}{matches} -j {verdict}")
 
 
 # Chains: the way on, to an endpoint
 
 
-def _chains(service: ServicePlan, spelling: Spelling) -> dict[str, list[str]]:
+def _chains(words: _Words) -> dict[str, list[str]]:
+    """In an order in which each may be written by itself: a chain comes after those that it jumps to."""
+    service, policies = words.service, _policies(words.service)
+    if not policies:
+        return {}
     chains: dict[str, list[str]] = {}
-    external = next((f for f in service.frontends if f.origin is not Origin.CLUSTER_IP), None)
-    if external is not None and _reachable(external):
-        chains[names.external_chain(service.key)] = list(_external(service, external.routes, spelling))
-    guarded = next((f for f in service.frontends if _guarded(f)), None)
+    ends = {endpoint: words.endpoint(endpoint) for endpoint in service.endpoints()}
+    for end in ends.values():
+        chains[end.chain] = _translation(words, end)
+    for scope, endpoints in policies.items():
+        chosen = [ends[endpoint] for endpoint in endpoints]
+        chains[names.POLICY[scope] + words.digest] = [*_off_cluster(words, scope), *_choice(words, chosen)]
+    if len(service.frontends) > 1:
+        chains |= _external_chains(words)
+    return chains
+
+
+def _external_chains(words: _Words) -> dict[str, list[str]]:
+    chains: dict[str, list[str]] = {}
+    external = next(f for f in words.service.frontends if f.origin is not Origin.CLUSTER_IP)
+    if _reachable(external):
+        chains[names.EXTERNAL + words.digest] = list(_external(words, external.routes))
+    guarded = next((f for f in words.service.frontends if _guarded(f)), None)
     if guarded is not None:
-        chains[names.firewall_chain(service.key)] = list(_firewall(service, guarded))
-    for scope, endpoints in _policies(service).items():
-        chain = names.policy_chain(service.key, scope)
-        chains[chain] = [*_off_cluster(service, scope, spelling), *_choice(service, endpoints, spelling)]
-    for endpoint in service.endpoints():
-        chain = names.endpoint_chain(service.key, endpoint)
-        chains[chain] = list(_translation(service, endpoint, chain, spelling))
+        chains[names.FIREWALLED + words.digest] = list(_firewall(words, guarded))
     return chains
 
 
 def _policies(service: ServicePlan) -> dict[Scope, tuple[Endpoint, ...]]:
     """The endpoints of each traffic policy that some route follows, without empty ones."""
-    routes = (route for frontend in service.frontends for route in frontend.routes)
-    return {route.scope: route.endpoints for route in routes if route.endpoints}
+    return {
+        route.scope: route.endpoints
+        for frontend in service.frontends
+        for route in frontend.routes
+        if route.endpoints
+    }
 
 
-def _external(service: ServicePlan, routes: Sequence[Route], spelling: Spelling) -> Iterator[str]:
+def _external(words: _Words, routes: Sequence[Route]) -> Iterator[str]:
     """Traffic to any external address: the routes in their order, masquerade marks before the jumps."""
+    where = f"{words.name} external destinations"
     for route in routes:
-        target = names.policy_chain(service.key, route.scope)
-        where = f"{service.key} external destinations"
+        target = names.POLICY[route.scope] + words.digest
         if route.source is Source.PODS:
-            yield f"-s {spelling.pod_range} {comment(f'pod traffic for {where}')} -j {target}"
+            yield f"{words.spelling.from_pods()}{comment(f'pod traffic for {where}')} -j {target}"
         elif route.source is Source.NODE:
             local = "-m addrtype --src-type LOCAL -j"
             yield f"{comment(f'masquerade LOCAL traffic for {where}')} {local} {names.MARK_MASQ}"
@@ -171,16 +210,16 @@ def _external(service: ServicePlan, routes: Sequence[Route], spelling: Spelling)
                 yield f"-j {target}"
 
 
-def _firewall(service: ServicePlan, frontend: Frontend) -> Iterator[str]:
-    target = names.external_chain(service.key)
+def _firewall(words: _Words, frontend: Frontend) -> Iterator[str]:
+    target = names.EXTERNAL + words.digest
     for network in frontend.sources:
-        yield f"-s {network} {comment(f'{service.key} loadbalancer IP')} -j {target}"
-    yield comment(f"other traffic to {service.key} will be dropped by {names.PROXY_FIREWALL}")
+        yield f"-s {network} {comment(f'{words.name} loadbalancer IP')} -j {target}"
+    yield comment(f"other traffic to {words.name} will be dropped by {names.PROXY_FIREWALL}")
 
 
-def _off_cluster(service: ServicePlan, scope: Scope, spelling: Spelling) -> Iterator[str]:
+def _off_cluster(words: _Words, scope: Scope) -> Iterator[str]:
     """Marks traffic to the cluster IP that must be masqueraded: from outside the pods, or all of it."""
-    for frontend in service.frontends:
+    for frontend in words.service.frontends:
         last = frontend.routes[-1]
         if (
             frontend.origin is Origin.CLUSTER_IP
@@ -188,33 +227,36 @@ def _off_cluster(service: ServicePlan, scope: Scope, spelling: Spelling) -> Iter
             and last.scope is scope
             and last.masquerade
         ):
-            words = f"{service.key} cluster IP"
-            matches = destination(frontend.address, service.key.protocol, words, frontend.port)
             pods = any(route.source is Source.PODS for route in frontend.routes)
-            outside = f"! -s {spelling.pod_range} " if pods else ""
-            yield f"{outside}{matches} -j {names.MARK_MASQ}"
+            spelled = words.spelling.to_from_outside if pods else to
+            matches = ported(words.protocol, f"{words.name} cluster IP", frontend.port)
+            yield f"{spelled(frontend.address)}{matches} -j {names.MARK_MASQ}"
 
 
-def _choice(service: ServicePlan, endpoints: Sequence[Endpoint], spelling: Spelling) -> Iterator[str]:
+def _choice(words: _Words, ends: Sequence[_End]) -> Iterator[str]:
     """Sends each new connection to one endpoint: the one its source had, else one at random."""
-    chains = [names.endpoint_chain(service.key, endpoint) for endpoint in endpoints]
-    remarks = [spelling.endpoint_comment(f"{service.key} -> {endpoint}") for endpoint in endpoints]
-    if service.affinity_seconds is not None:
-        for chain, remark in zip(chains, remarks, strict=True):
-            checked = f"--rcheck --seconds {service.affinity_seconds} --reap --name {chain}"
-            yield f"{remark}-m recent {checked} --mask {spelling.full_mask} --rsource -j {chain}"
-    for left, chain, remark in zip(range(len(chains), 0, -1), chains, remarks, strict=True):
+    spelling, seconds = words.spelling, words.service.affinity_seconds
+    remarks = [spelling.endpoint_comment(f"{words.name} -> {end.text}") for end in ends]
+    if seconds is not None:
+        for end, remark in zip(ends, remarks, strict=True):
+            checked = f"--rcheck --seconds {seconds} --reap --name {end.chain}"
+            yield f"{remark}-m recent {checked} --mask {spelling.full_mask} --rsource -j {end.chain}"
+    left = len(ends)
+    for end, remark in zip(ends, remarks, strict=True):
         # Of the packets that come this far, each remaining endpoint gets the same share.
         share = f"-m statistic --mode random --probability {1 / left:.10f} " if left > 1 else ""
-        yield f"{remark}{share}-j {chain}"
+        yield f"{remark}{share}-j {end.chain}"
+        left -= 1
 
 
-def _translation(service: ServicePlan, endpoint: Endpoint, chain: str, spelling: Spelling) -> Iterator[str]:
+def _translation(words: _Words, end: _End) -> list[str]:
     """Marks hairpin traffic for masquerade, remembers the source if asked to, translates the destination."""
-    remark = spelling.endpoint_comment(str(service.key))
-    proto = service.key.protocol.lower()
     remember = ""
-    if service.affinity_seconds is not None:
-        remember = f"-m recent --set --name {chain} --mask {spelling.full_mask} --rsource "
-    yield f"-s {host(endpoint.address)} {remark}-j {names.MARK_MASQ}"
-    yield f"-p {proto} {remark}{remember}-m {proto} -j DNAT --to-destination {endpoint}"
+    if words.service.affinity_seconds is not None:
+        remember = f"-m recent --set --name {end.chain} --mask {words.spelling.full_mask} --rsource "
+    address = end.text.rpartition(":")[0].strip("[]")
+    protocol = words.protocol
+    return [
+        f"-s {address}/{words.spelling.bits} {words.remark}-j {names.MARK_MASQ}",
+        f"-p {protocol} {words.remark}{remember}-m {protocol} -j DNAT --to-destination {end.text}",
+    ]

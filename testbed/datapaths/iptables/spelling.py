@@ -6,12 +6,13 @@ Knows how a match or a target is written. Does not know which rules there are (`
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 
-from testbed.proxier.plan import Family, IPAddress, NodeFacts, Protocol
+from testbed.proxier.plan import Family, IPAddress, NodeFacts
 
-MARK = "0x4000/0x4000"  # kube-proxy's masquerade bit 14
+MASQUERADE_BIT = 14
+"""iptables.masqueradeBit: the bit of the packet mark that asks for masquerade."""
 
 INVALID_COUNTER = "ct_state_invalid_dropped_pkts"
 LOCALHOST_COUNTER = "localhost_nps_accepted_pkts"
@@ -21,6 +22,7 @@ COUNTERS = (INVALID_COUNTER, LOCALHOST_COUNTER)
 LARGE_CLUSTER = 1000
 """Above so many endpoints kube-proxy leaves the comments out of the endpoints' rules."""
 
+_LOCALHOST = IPv4Address("127.0.0.1")
 _FULL_MASK = MappingProxyType({Family.IPV4: "255.255.255.255", Family.IPV6: ":".join(["ffff"] * 8)})
 _REJECT = MappingProxyType({Family.IPV4: "icmp-port-unreachable", Family.IPV6: "icmp6-port-unreachable"})
 
@@ -34,24 +36,57 @@ class Spelling:
     endpoint_comments: bool = True  # False in large clusters
     counters: frozenset[str] = frozenset(COUNTERS)  # the nfacct objects that exist
     tcp_be_liberal: bool = False  # net.netfilter.nf_conntrack_tcp_be_liberal
+    masquerade_bit: int = MASQUERADE_BIT
 
     @property
-    def pod_range(self) -> str:
-        """The cluster's pod range of this family, empty without one."""
-        return next((str(n) for n in self.facts.pod_ranges if n.version == self.family), "")
+    def mark(self) -> str:
+        """The masquerade mark and its mask."""
+        return f"{self.mark_value}/{self.mark_value}"
+
+    @property
+    def mark_value(self) -> str:
+        """The masquerade mark."""
+        return f"{1 << self.masquerade_bit:#x}"
+
+    def from_pods(self) -> str:
+        """The match for packets of pods, with a blank behind it."""
+        source, device = self._pods()
+        return source + device
+
+    def to_from_outside(self, address: IPAddress) -> str:
+        """The matches for packets to an address that do not come from pods, with a blank behind them.
+
+        iptables-save prints the source first, then the destination, then the device.
+        """
+        source, device = self._pods("! ")
+        return f"{source}-d {host(address)} {device}"
+
+    def _pods(self, negation: str = "") -> tuple[str, str]:
+        """The matches for packets of pods by source and by device; one of them, or both, are empty."""
+        facts = self.facts
+        if facts.pod_device:
+            return "", f"{negation}-i {facts.pod_device} "
+        if facts.pod_device_prefix:
+            return "", f"{negation}-i {facts.pod_device_prefix}+ "
+        network = facts.pod_range(self.family)
+        return (f"{negation}-s {network} ", "") if network else ("", "")
 
     @property
     def localhost_node_ports(self) -> bool:
         """True if 127.0.0.1:nodePort works: IPv4 alone, and not if nodePortAddresses leave loopback out."""
-        loopback = IPv4Network("127.0.0.0/8")
         ranges = [n for n in self.facts.node_port_ranges if isinstance(n, IPv4Network)]
-        reached = not ranges or any(n.overlaps(loopback) for n in ranges)
+        reached = not ranges or any(n.is_loopback or _LOCALHOST in n for n in ranges)
         return self.family == Family.IPV4 and self.facts.localhost_node_ports and reached
 
     @property
     def full_mask(self) -> str:
         """The mask by which the match `recent` tells sources apart: the whole address."""
         return _FULL_MASK[self.family]
+
+    @property
+    def bits(self) -> int:
+        """How long an address of the family is."""
+        return 32 if self.family == Family.IPV4 else 128
 
     @property
     def reject(self) -> str:
@@ -68,10 +103,14 @@ def comment(words: str) -> str:
     return f'-m comment --comment "{words}"'
 
 
-def destination(address: IPAddress, protocol: Protocol, words: str, port: int) -> str:
-    """The matches for packets to an address and port, with a remark."""
-    proto = protocol.lower()
-    return f"-d {host(address)} -p {proto} {comment(words)} -m {proto} --dport {port}"
+def ported(protocol: str, words: str, port: int) -> str:
+    """The matches for a protocol in small letters and a destination port, with a remark between them."""
+    return f"-p {protocol} {comment(words)} -m {protocol} --dport {port}"
+
+
+def to(address: IPAddress) -> str:
+    """The match for packets to an address, with a blank behind it."""
+    return f"-d {host(address)} "
 
 
 def host(address: IPAddress) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from testbed.datapaths.contract import Node
+from testbed.datapaths.iptables.edit import Taste
 from testbed.datapaths.iptables.render import TOOLS
 from testbed.datapaths.iptables.ruleset import Ruleset, parse
 from testbed.datapaths.iptables.spelling import COUNTERS
@@ -15,7 +16,11 @@ from testbed.errors import CommandFailed
 from testbed.machine.run import Result
 from testbed.proxier.plan import Family
 
-VARIANTS = ("nft", "legacy")
+TASTES = {"nft": Taste(1500, descending=False), "legacy": Taste(None, descending=True)}
+"""With nft, finding a chain costs the more the more chains an input names; legacy reads and writes the whole table
+for each input, and finds the place of a new chain soonest if it comes before those that it knows."""
+
+VARIANTS = tuple(TASTES)
 
 LOCK_SECONDS = 60
 """How long `legacy` waits for its lock file, in seconds. kube-proxy waits 5, but has its machine for itself;
@@ -33,26 +38,17 @@ class Tool:
     variant: str
     family: Family
 
-    def save(self, *, counters: bool = False) -> str:
+    def save(self) -> str:
         """The node's ruleset as text. Changes nothing."""
-        more = ["--counters"] if counters else []
-        return self.node.run([self._program("save"), *more]).stdout
+        return self.node.run([self._program("save")]).stdout
 
     def present(self) -> Ruleset:
         """The node's ruleset, read."""
         return parse(self.save())
 
-    def replace(self, text: str, *, counters: bool = False) -> Result:
-        """Replace every table that `text` names, whole. Raises CommandFailed."""
-        more = ["--counters"] if counters else []
-        return self._restore(text, more)
-
     def change(self, text: str) -> Result:
         """Change only the chains and rules that `text` names. Raises CommandFailed."""
-        return self._restore(text, ["--noflush"])
-
-    def _restore(self, text: str, more: list[str]) -> Result:
-        return self.node.run([self._program("restore"), "-w", str(LOCK_SECONDS), *more], stdin=text)
+        return self.node.run([self._program("restore"), "-w", str(LOCK_SECONDS), "--noflush"], stdin=text)
 
     def _program(self, verb: str) -> str:
         return f"{TOOLS[self.family]}-{self.variant}-{verb}"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from testbed.datapaths.iptables import datapath
 from testbed.datapaths.iptables.datapath import IptablesDatapath
 from testbed.datapaths.iptables.fake import FakeNode
-from testbed.datapaths.iptables.ruleset import Ruleset, Table
+from testbed.datapaths.iptables.ruleset import BUILT_IN, Ruleset, Table
 from testbed.errors import CommandFailed, UsageError
 from testbed.proxier.plan import NodePlan
 from testbed.proxier.proxier import Change, Proxier
@@ -141,17 +141,26 @@ def test_changed_facts_of_the_node_are_a_full_pass() -> None:
 
 def test_a_delta_that_the_kernel_refuses_becomes_a_full_pass() -> None:
     made = lab(WEB, BOTH)
-    made.node.rulesets["iptables"]["nat"] = Table()  # someone flushed the table behind our back
+    flush(made.node, "nat")  # behind our back
     assert made.change(("EndpointSlice", BOTH, ONE)) is True
     assert made.state == lab(WEB, ONE).state
 
 
+def flush(node: FakeNode, table: str) -> None:
+    """What `iptables -F; iptables -X` does to a table."""
+    chains = node.rulesets["iptables"][table].chains
+    node.rulesets["iptables"][table].chains = {c: [] for c in chains if c in BUILT_IN[table]}
+
+
 @pytest.mark.parametrize(
-    "word", [":KUBE-PROXY-CANARY", "-A KUBE-FORWARD", "-A KUBE-SEP-", "-A KUBE-SERVICES"]
+    "word", [":KUBE-PROXY-CANARY", "-A KUBE-FORWARD", "-A KUBE-SEP-", "-A KUBE-SERVICES", "-I POSTROUTING"]
 )
 def test_a_refused_full_pass_changes_nothing(word: str) -> None:
     """Whichever table is refused, also if others of the same input were written before it."""
     made = lab(WEB, BOTH)
+    for table in BUILT_IN:
+        flush(made.node, table)
+    made.node.rulesets["iptables"]["filter"].chains |= {"KUBE-FORWARD": ["-j ACCEPT"]}
     before = made.state
     made.node.refuses = _once(word)
     with pytest.raises(CommandFailed):
@@ -170,6 +179,7 @@ def test_a_refused_first_pass_leaves_nothing() -> None:
 
 def test_after_a_refused_pass_the_next_one_is_full() -> None:
     made = lab(WEB, BOTH)
+    flush(made.node, "nat")
     made.node.refuses = _once("-A KUBE-SERVICES")
     with pytest.raises(CommandFailed):
         made.full()
