@@ -129,6 +129,11 @@ def _remembered(cluster: Cluster, arguments: Arguments) -> Seen:
     )
 
 
+def _is_remembered(cluster: Cluster, arguments: Arguments) -> Seen:
+    seen = _remembered(cluster, arguments)
+    return Seen(("yes" if seen.values else "no",), Compare.WORDS, seen.text)
+
+
 def _pods(cluster: Cluster, arguments: Arguments) -> Seen:
     answers, text = _asked(cluster, arguments)
     return Seen(tuple(sorted({answer.pod for answer in answers if answer.pod})), Compare.SET, text)
@@ -159,8 +164,9 @@ def _field(cluster: Cluster, arguments: Arguments) -> Seen:
     value: Any = named(cluster, kind_named(kind).name, name)
     for key in arguments["path"].split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
-    text = f"{arguments['object']} has {arguments['path']} {'unset' if value is None else value}"
-    return Seen(_some("" if value is None else str(value)), Compare.WORDS, text)
+    shown = "" if value is None or value == {} else str(value)
+    text = f"{arguments['object']} has {arguments['path']} {shown or 'unset'}"
+    return Seen(_some(shown), Compare.WORDS, text)
 
 
 def _conditions(cluster: Cluster, arguments: Arguments) -> Seen:
@@ -185,6 +191,18 @@ def _ready_endpoints(cluster: Cluster, arguments: Arguments) -> Seen:
     return Seen(tuple(names), Compare.SET, text)
 
 
+def _number_of_endpoints(cluster: Cluster, arguments: Arguments) -> Seen:
+    number = len(_endpoints(cluster, arguments["service"]))
+    return Seen((str(number),), Compare.NUMBERS, f"Service {arguments['service']} has {number} endpoints")
+
+
+def _has_probe(cluster: Cluster, arguments: Arguments) -> Seen:
+    containers = named(cluster, "Pod", arguments["pod"])["spec"]["containers"]
+    has = all("readinessProbe" in container for container in containers)
+    text = f"pod {arguments['pod']} has {'a' if has else 'no'} readiness probe"
+    return Seen(("yes" if has else "no",), Compare.WORDS, text)
+
+
 FACTS: Mapping[str, Callable[[Cluster, Arguments], Seen]] = {
     "serviceChain": _service_chain,
     "externalChain": _external_chain,
@@ -193,6 +211,7 @@ FACTS: Mapping[str, Callable[[Cluster, Arguments], Seen]] = {
     "destination": _destination,
     "affinitySeconds": _affinity_seconds,
     "remembered": _remembered,
+    "isRemembered": _is_remembered,
     "pods": _pods,
     "numberOfPods": _number_of_pods,
     "sources": _sources,
@@ -200,14 +219,17 @@ FACTS: Mapping[str, Callable[[Cluster, Arguments], Seen]] = {
     "field": _field,
     "conditions": _conditions,
     "readyEndpoints": _ready_endpoints,
+    "numberOfEndpoints": _number_of_endpoints,
+    "hasProbe": _has_probe,
 }
 
 
 def _asked(cluster: Cluster, arguments: Arguments) -> tuple[Sequence[Answer], str]:
-    """Connections as the arguments say, and what became of them."""
-    there, count = target(cluster, arguments["to"]), arguments.get("count", COUNT)
-    answers = cluster.connect(arguments["from"], there, count)
-    return answers, spread(answers, count, f"from {arguments['from']} to {there.title}")
+    """Connections as the arguments say, from each place as many, and what became of them."""
+    there, count, places = target(cluster, arguments["to"]), arguments.get("count", COUNT), arguments["from"]
+    places = [places] if isinstance(places, str) else places
+    answers = [answer for place in places for answer in cluster.connect(place, there, count)]
+    return answers, spread(answers, count * len(places), f"from {' and '.join(places)} to {there.title}")
 
 
 def _front(cluster: Cluster, service: str) -> tuple[str, int]:

@@ -43,16 +43,21 @@ def judge(task: Task, answer: str | None, passed: Mapping[str, Any], cluster: Cl
     waiting = [name for name in task.after if name not in passed]
     if waiting:
         return Verdict(False, (Finding(False, f"comes after {', '.join(waiting)}"),))
-    findings = tuple(_findings(task, answer, cluster))
-    return Verdict(all(finding.ok for finding in findings), findings)
+    findings = []
+    for look in _looks(task, answer, cluster):
+        findings.append(_guarded(look))
+        if not findings[-1].ok:
+            break  # what comes after rests on it, and may take its time
+    return Verdict(all(finding.ok for finding in findings), tuple(findings))
 
 
-def _findings(task: Task, answer: str | None, cluster: Cluster) -> Iterator[Finding]:
-    if task.answer is not None:
-        yield _guarded(partial(_answered, task, answer, cluster))
+def _looks(task: Task, answer: str | None, cluster: Cluster) -> Iterator[Callable[[], Finding]]:
+    """What there is to look at, in order; the answer last, since what must be so can be what makes it right."""
     for check in task.checks:
         [(kind, arguments)] = check.items()
-        yield _guarded(partial(CHECKS[kind], cluster, arguments))
+        yield partial(CHECKS[kind], cluster, arguments)
+    if task.answer is not None:
+        yield partial(_answered, task, answer, cluster)
 
 
 def _guarded(look: Callable[[], Finding]) -> Finding:
