@@ -17,7 +17,7 @@ from testbed.cli import common
 from testbed.errors import StatusError, TestbedError, UsageError
 
 # Modules of this folder that are not commands; neither are its packages.
-HELPERS = frozenset({"main", "common", "table", "columns", "progress"})
+HELPERS = frozenset({"main", "common", "table", "progress"})
 DASHES = "--"
 TAKE_THE_REST = (argparse.PARSER, argparse.REMAINDER)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -23,11 +23,18 @@ def as_json(value: Any) -> str:
 
 
 def as_yaml(value: Any) -> str:
-    """As `kubectl -o yaml`: keys in order, no line end at the end."""
+    """As `kubectl -o yaml`: keys in order, texts of several lines as such; no line end at the end."""
     import yaml  # here, since a table does not need it
 
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(value, Dumper=dumper, default_flow_style=False, allow_unicode=True, width=1 << 20)
+    class Dumper(yaml.CSafeDumper):
+        """With literal blocks."""
+
+    def literal(dumper: yaml.CSafeDumper, text: str) -> yaml.Node:
+        style = "|" if "\n" in text else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+    Dumper.add_representer(str, literal)
+    text: str = yaml.dump(value, Dumper=Dumper, default_flow_style=False, allow_unicode=True, width=1 << 20)
     return text.rstrip("\n")
 
 
