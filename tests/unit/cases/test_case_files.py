@@ -58,8 +58,9 @@ def test_there_are_enough() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_its_manifests_are_right(path: Path) -> None:
+    """But for those that shall be rejected, by whoever finds it out first."""
     for step in case_at(path).steps:
-        if step.apply.strip():
+        if step.apply.strip() and not step.rejected:
             assert load_text(example(step.apply), path.name).warnings == ()
 
 
