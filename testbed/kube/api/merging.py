@@ -14,6 +14,7 @@ from testbed.kube.api.shapes import Shape
 from testbed.kube.store import Object
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+DEFAULTS = {"protocol": "TCP"}  # of keys of lists; the OpenAPI 2 schemas, which are ours, leave defaults out
 MAX_BYTES = 200 * 1024  # all annotations together may have 256 KiB
 
 Fields = dict[str, Any]
@@ -115,7 +116,7 @@ def _by_key(shape: Shape, items: Sequence[Any]) -> dict[Hashable, Any] | None:
 def _key(shape: Shape, item: Any) -> Hashable:
     if not isinstance(item, Mapping):
         return item if isinstance(item, str | int) else None
-    values = [item.get(key, shape.item().field(key).default) for key in shape.map_keys]
+    values = [item.get(key, shape.item().field(key).default or DEFAULTS.get(key)) for key in shape.map_keys]
     if not values or any(isinstance(value, Mapping | list) for value in values) or values[0] is None:
         return None
     return tuple(values)
