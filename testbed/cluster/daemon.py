@@ -135,8 +135,10 @@ def run(
     with (
         Server(folder / "api.sock", Verbs(daemon).table()) as server,
         apiserver.UnixServer(folder / "kube-api.sock", daemon.api) as kube_server,
+        apiserver.Door(folder / "door.sock", name, daemon.api) as door,
     ):
         daemon.start(manifests)
-        threading.Thread(target=kube_server.serve_forever, name="kube-api", daemon=True).start()
+        for each in (kube_server, door):
+            threading.Thread(target=each.serve_forever, name="kube-api", daemon=True).start()
         ready()
         server.serve_forever()

@@ -2,7 +2,7 @@
 
     command line ── forks ── supervisor (host's namespaces) ── forks ── daemon: pid 1, own user (if not root),
                                 │ waits, removes the folder               mount, net, ipc, uts namespaces
-                                └ folder: record.json, api.sock, kube-api.sock, daemon.log, pods/
+                                └ folder: record.json, api.sock, kube-api.sock, door.sock, daemon.log, pods/
 
 When the daemon dies, kill -9 included, the kernel ends every process in there and frees every namespace,
 interface, rule and mount: cleaning up is not code that can fail. When the supervisor dies the daemon is killed
@@ -59,6 +59,11 @@ class Instance:
     def kube_socket(self) -> Path:
         """The Unix socket on which the daemon serves the Kubernetes API."""
         return self.folder / "kube-api.sock"
+
+    @property
+    def door(self) -> Path:
+        """The Unix socket on which the daemon takes a TCP socket to serve that API on."""
+        return self.folder / "door.sock"
 
     @property
     def log(self) -> Path:

@@ -10,6 +10,7 @@ import contextlib
 import hmac
 import logging
 import os
+import select
 import socket
 import socketserver
 import ssl
@@ -160,15 +161,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _hung_up(self) -> bool:
         """True if the client has closed its end."""
-        if isinstance(self.connection, ssl.SSLSocket):
-            descriptor = socket.socket(fileno=os.dup(self.connection.fileno()))
-        else:
-            descriptor = self.connection.dup()
-        with descriptor:
-            try:
-                return descriptor.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-            except BlockingIOError:
-                return False
+        poll = select.poll()
+        poll.register(self.connection, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What http.server refuses by itself: a malformed or overlong first line, too many headers."""
