@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 from testbed.datapaths.iptables import datapath
 from testbed.datapaths.iptables.fake import FakeNode
@@ -19,7 +20,7 @@ TOOLS = {"IPv4": "iptables", "IPv6": "ip6tables"}
 def proxier(scene: Scene) -> Proxier:
     """testbed's proxier of the scene's node, with all its objects taken in."""
     facts = NodeFacts(
-        scene.node, tuple(map(ip_address, scene.addresses)), tuple(map(ip_network, scene.cluster_cidrs))
+        scene.node, tuple(map(ip_address, scene.addresses)), tuple(map(ip_network, scene.pod_cidrs))
     )
     settings = Settings(
         masquerade_all=scene.proxy.masquerade_all,
@@ -38,6 +39,11 @@ def changes(batch: Iterable[tuple[Object | None, Object | None]]) -> list[Change
     return [((new or old or {})["kind"], old, new) for old, new in batch if old or new]
 
 
+def options(scene: Scene) -> dict[str, Any]:
+    """What the Cluster document would say of the iptables datapath."""
+    return {"masqueradeBit": scene.proxy.masquerade_bit}
+
+
 def node(scene: Scene) -> FakeNode:
     """A node whose kernel offers what the scene says."""
     made = FakeNode(scene.node, has_nfacct=scene.proxy.counters)
@@ -48,7 +54,7 @@ def node(scene: Scene) -> FakeNode:
 def programmed(scene: Scene) -> FakeNode:
     """A node after a full pass."""
     made = node(scene)
-    datapath({}).apply(made, proxier(scene).plan, None)
+    datapath(options(scene)).apply(made, proxier(scene).plan, None)
     return made
 
 

@@ -26,6 +26,7 @@ class Proxy:
     node_port_addresses: tuple[str, ...] = ()
     detect_local_mode: str = "ClusterCIDR"
     interface: str = ""  # detectLocal.bridgeInterface or detectLocal.interfaceNamePrefix
+    masquerade_bit: int = 14
     counters: bool = True  # the kernel has nfacct
     tcp_be_liberal: bool = False  # net.netfilter.nf_conntrack_tcp_be_liberal
 
@@ -39,7 +40,7 @@ class Scene:
     proxy: Proxy = Proxy()
     zone: str = ""
     addresses: tuple[str, ...] = ("192.168.0.1", "fd00:10:192::1")
-    cluster_cidrs: tuple[str, ...] = ("10.244.0.0/16", "fd00:10:244::/56")
+    pod_cidrs: tuple[str, ...] = ("10.244.0.0/16", "fd00:10:244::/56")  # of the cluster or of the node
     objects: list[Object] = field(default_factory=list)
 
     def kind(self, kind: str) -> list[Object]:

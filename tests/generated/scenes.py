@@ -12,12 +12,12 @@ from tests.generated.slices import MANY, endpoint_slice, large_cluster
 SERVICES = 7
 """How many services there are at most, besides those of a large cluster."""
 
-DETECTORS = ("ClusterCIDR", "ClusterCIDR", "ClusterCIDR", "None")
+DETECTORS = (*["ClusterCIDR"] * 4, "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix", "None")
 NODE_PORT_ADDRESSES: tuple[tuple[str, ...], ...] = (
     (), (), (), ("0.0.0.0/0",), ("192.168.0.0/24",), ("192.168.0.0/24", "127.0.0.0/8"), ("127.0.0.1/32",),
     ("fd00:10:192::/64",), ("::/0",), ("172.16.0.0/12", "fd00:10:192::/64"), ("10.0.0.0/8", "0.0.0.0/0"),
 )  # fmt: skip
-CLUSTER_CIDRS = (("10.244.0.0/16", "fd00:10:244::/56"),) * 3 + (("10.244.0.0/16",), ("fd00:10:244::/56",))
+POD_CIDRS = (("10.244.0.0/16", "fd00:10:244::/56"),) * 3 + (("10.244.0.0/16",), ("fd00:10:244::/56",))
 
 Batch = list[tuple[Object | None, Object | None]]
 """Changes that come at once: each object as it was and as it is now, None where there is none."""
@@ -33,11 +33,13 @@ def scene(seed: int, *, small: bool = False) -> Scene:
             localhost_node_ports=rng.random() < 0.7,
             node_port_addresses=rng.choice(NODE_PORT_ADDRESSES),
             detect_local_mode=rng.choice(DETECTORS),
+            interface=rng.choice(("cbr0", "veth", "cali")),
+            masquerade_bit=rng.choice((14, 14, 14, 0, 31)),
             counters=rng.random() < 0.7,
             tcp_be_liberal=rng.random() < 0.2,
         ),
         zone=rng.choice(("", *ZONES)),
-        cluster_cidrs=rng.choice(CLUSTER_CIDRS),
+        pod_cidrs=rng.choice(POD_CIDRS),
     )
     for number in rng.sample(range(SERVICES), rng.randint(1, SERVICES)):
         made.objects.append(service(rng, number))

@@ -20,7 +20,6 @@ from tests.generated.scene import Scene
 Rules = Iterator[tuple[str, str]]  # "table CHAIN", and the rule
 Tables = dict[str, dict[str, list[str]]]
 
-MARK = "0x00004000"
 LARGE = 1000
 FIXED = {
     "mangle": "PREROUTING INPUT FORWARD OUTPUT POSTROUTING KUBE-PROXY-CANARY",
@@ -69,11 +68,13 @@ def _jumps() -> Rules:
 
 
 def _frame(scene: Scene, family: str) -> Rules:
+    mark = f"{1 << scene.proxy.masquerade_bit:#010x}"
+    marked = f"{1 << scene.proxy.masquerade_bit:#x}/{1 << scene.proxy.masquerade_bit:#x}"
     masquerade = '"kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully'
-    yield "nat KUBE-POSTROUTING", "-m mark ! --mark 0x4000/0x4000 -j RETURN"
-    yield "nat KUBE-POSTROUTING", f"-j MARK --xor-mark {MARK}"
+    yield "nat KUBE-POSTROUTING", f"-m mark ! --mark {marked} -j RETURN"
+    yield "nat KUBE-POSTROUTING", f"-j MARK --xor-mark {mark}"
     yield "nat KUBE-POSTROUTING", f"-m comment --comment {masquerade}"
-    yield "nat KUBE-MARK-MASQ", f"-j MARK --or-mark {MARK}"
+    yield "nat KUBE-MARK-MASQ", f"-j MARK --or-mark {mark}"
     if localhost(scene, family):
         yield (
             "filter KUBE-FIREWALL",
@@ -84,7 +85,7 @@ def _frame(scene: Scene, family: str) -> Rules:
         counter = "-m nfacct --nfacct-name ct_state_invalid_dropped_pkts" if scene.proxy.counters else ""
         yield "filter KUBE-FORWARD", f"-m conntrack --ctstate INVALID {counter} -j DROP"
     forwarding = '-m comment --comment "kubernetes forwarding'
-    yield "filter KUBE-FORWARD", f'{forwarding} rules" -m mark --mark 0x4000/0x4000 -j ACCEPT'
+    yield "filter KUBE-FORWARD", f'{forwarding} rules" -m mark --mark {marked} -j ACCEPT'
     related = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
     yield "filter KUBE-FORWARD", f'{forwarding} conntrack rule" {related}'
 
@@ -123,7 +124,7 @@ def _detector(scene: Scene, family: str) -> str:
         return f"-i {interface}"
     if mode == "InterfaceNamePrefix":
         return f"-i {interface}+"
-    ranges = of_family(list(scene.cluster_cidrs), family) if mode != "None" else []
+    ranges = of_family(list(scene.pod_cidrs), family) if mode != "None" else []
     return f"-s {ranges[0]}" if ranges else ""
 
 

@@ -29,7 +29,7 @@ def held(node: FakeNode, family: str) -> rules.Tables:
 
 def followed(made: Scene, rng: Random) -> tuple[FakeNode, list[str]]:
     """A node that followed changes of the scene by deltas alone; where it ever differed from a full pass."""
-    target, node, proxier = datapath({}), product.node(made), product.proxier(made)
+    target, node, proxier = datapath(product.options(made)), product.node(made), product.proxier(made)
     target.apply(node, proxier.plan, None)
     differing = []
     for batch in range(BATCHES):
