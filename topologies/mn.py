@@ -4,7 +4,7 @@
 
 Each YAML file becomes a topology of its name. Nodes are routers, pods hang on them point to point as a CNI plugin
 lays it, clients and nodes share the switch. There is no Kubernetes here: no Services, no rules; pods are those of
-the Deployments, dealt out to the nodes in turn. Runs under the Python of Mininet's package, with python3-yaml.
+the StatefulSets, dealt out to the nodes in turn. Runs under the Python of Mininet's package, with python3-yaml.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ class Pod:
 
 
 def pod_names(documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """`NAMESPACE_NAME` of every pod of the Deployments."""
+    """`NAMESPACE_NAME` of every pod of the StatefulSets."""
     for each in documents:
-        if each["kind"] == "Deployment":
+        if each["kind"] == "StatefulSet":
             namespace = each["metadata"].get("namespace", "default")
-            for ordinal in range(1, each["spec"].get("replicas", 1) + 1):
+            for ordinal in range(each["spec"].get("replicas", 1)):
                 yield f"{namespace}_{each['metadata']['name']}-{ordinal}"
 
 

@@ -76,8 +76,16 @@ class Readiness:
             time.sleep(LOOK_SECONDS)
 
     def _wanted_pods(self) -> int:
+        """Pods of their own, and as many as each topmost workload wants."""
         loose = [p for p in self._store.list("Pod") if not p["metadata"].get("ownerReferences")]
-        wanted = sum(int(d["spec"]["replicas"]) for d in self._store.list("Deployment"))
+        wanted = sum(
+            int(obj["spec"].get("replicas", 1))
+            for kind in ("Deployment", "ReplicaSet", "StatefulSet")
+            for obj in self._store.list(kind)
+            if not obj["metadata"].get("ownerReferences")
+        )
+        daemons = (each.get("status", {}) for each in self._store.list("DaemonSet"))
+        wanted += sum(int(status.get("desiredNumberScheduled", 1)) for status in daemons)
         return len([p for p in loose if "deletionTimestamp" not in p["metadata"]]) + wanted
 
     def _what_is_missing(self, timeout: float, state: Mapping[str, Any]) -> str:

@@ -43,6 +43,11 @@ def pod(name: str = "web", labels: Object | None = None, spec: Object | None = N
     }
 
 
+def pods(count: int, name: str = "web") -> list[Object]:
+    """As many pods, `web-1`, `web-2`, …, each labelled app=<name>."""
+    return [pod(f"{name}-{number}", {"app": name}) for number in range(1, count + 1)]
+
+
 def deployment(replicas: int, name: str = "web", **fields: Any) -> Object:
     """A Deployment of such pods."""
     template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container(**fields)]}}

@@ -18,7 +18,7 @@ POD = re.compile(r"inet (\S+)/32 scope global eth0")
 @pytest.fixture(scope="module", params=PERSONS)
 def lab(request: pytest.FixtureRequest) -> Iterator[Command]:
     require("mininet", "ping")
-    objects = m.text(m.cluster(nodes=2), m.deployment(2))
+    objects = m.text(m.cluster(nodes=2), *m.pods(2))
     with deployed("shell", request.param, objects) as made:
         yield made
 

@@ -17,7 +17,7 @@ SECOND_POD = "10.244.0.3"
 
 def lab(name: str, pods: int) -> str:
     """A cluster of one node whose pods have the same addresses as those of any other such cluster."""
-    return m.text(m.cluster(), m.deployment(pods, name))
+    return m.text(m.cluster(), *m.pods(pods, name))
 
 
 def who_answers(lab: Command, address: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from testbed.kube.store import Event, Store
 
@@ -25,4 +25,13 @@ class Controller(Protocol):
         Called inside a transaction with every event so far: with `events` learnt, an index is equal to the
         store for its kinds. Events may come a second time (after a failure), so learning them is repeatable.
         """
+        ...
+
+
+@runtime_checkable
+class Timed(Controller, Protocol):
+    """A controller for which the mere passing of time has consequences."""
+
+    def due(self) -> float | None:
+        """The store's time (seconds since 1970) from which `handle` is to be called, with or without events."""
         ...

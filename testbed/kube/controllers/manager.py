@@ -1,6 +1,6 @@
 """Runs the controllers: one thread for all, one watch for each.
 
-Knows watches and failures. Knows no kind.
+Knows watches, times and failures. Knows no kind.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from testbed.errors import TestbedError
-from testbed.kube.controllers.controller import Controller
+from testbed.kube.controllers.controller import Controller, Timed
 from testbed.kube.store import Event, Store, Watch
 
 RETRY_SECONDS = 0.1
@@ -32,7 +32,7 @@ class _Worker:
         """Handle what there is; False if there was nothing. The transaction makes index and store equal."""
         with self._store.transaction():
             self._events += self._watch.drain()
-            if not self._events:
+            if not self._events and self.wait() != 0.0:
                 return False
             try:
                 self._controller.handle(self._store, tuple(self._events))
@@ -43,6 +43,11 @@ class _Worker:
                 self.failed = False
                 self._events = []
             return True
+
+    def wait(self) -> float | None:
+        """Seconds until time alone gives the controller something to do; None if that never happens."""
+        due = self._controller.due() if isinstance(self._controller, Timed) else None
+        return None if due is None else max(0.0, due - self._store.now().timestamp())
 
     def close(self) -> None:
         self._watch.close()
@@ -88,7 +93,13 @@ class Manager:
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._round()
-            self._bell.drain(RETRY_SECONDS if self._failing() else None)
+            self._bell.drain(self._patience())
+
+    def _patience(self) -> float | None:
+        """How long to sleep if nothing happens."""
+        waits = [worker.wait() for worker in self._workers]
+        retry = RETRY_SECONDS if self._failing() else None
+        return min((seconds for seconds in (*waits, retry) if seconds is not None), default=None)
 
     def _round(self) -> bool:
         """One turn for each controller; False if none had anything to do."""

@@ -1,7 +1,8 @@
-"""Owners and conditions: the parts of an object that controllers share. Pure."""
+"""Owners, conditions and times: the parts of an object that controllers share. Pure."""
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 from collections.abc import Sequence
@@ -47,6 +48,31 @@ def condition_true(obj: Object, kind: str) -> bool:
 def pod_ready(pod: Object) -> bool:
     """podutil.IsPodReady."""
     return condition_true(pod, "Ready")
+
+
+def condition_of(obj: Object, kind: str) -> Object | None:
+    """The condition of this type, if the object's status has it."""
+    conditions = obj.get("status", {}).get("conditions", ())
+    return next((c for c in conditions if c["type"] == kind), None)
+
+
+def seconds_of(timestamp: str) -> float:
+    """A time as objects have it (RFC 3339), in seconds since 1970."""
+    return datetime.datetime.fromisoformat(timestamp).timestamp()
+
+
+def available_at(pod: Object, min_ready_seconds: int) -> float | None:
+    """When a pod counts as available (IsPodAvailable), in seconds since 1970; None while it is not Ready."""
+    ready = condition_of(pod, "Ready")
+    if ready is None or ready["status"] != "True":
+        return None
+    since = ready.get("lastTransitionTime") if min_ready_seconds else None
+    return seconds_of(since) + min_ready_seconds if since else 0.0
+
+
+def generation(obj: Object) -> int:
+    """metadata.generation: the version of the spec."""
+    return int(obj["metadata"].get("generation", 1))
 
 
 def with_condition(conditions: Sequence[Object], new: Object, now: str) -> list[Object]:

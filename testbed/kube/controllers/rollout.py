@@ -1,6 +1,8 @@
-"""How many pods a Deployment starts and which it ends now (the deployment controller's arithmetic). Pure.
+"""How a Deployment moves its replicas from old ReplicaSets to the new one. Pure.
 
-Knows numbers and readiness; knows no object.
+The arithmetic of pkg/controller/deployment (rolling.go, recreate.go, sync.go).
+
+Knows numbers; knows no object.
 """
 
 from __future__ import annotations
@@ -12,21 +14,38 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A living pod of a Deployment: not told to end, not ended."""
+class Replicas:
+    """One ReplicaSet: how many pods it is to have, and how many of those it has are available."""
 
     name: str
-    ordinal: int
-    current: bool  # made from the template as it is now
-    ready: bool
+    wanted: int
+    available: int
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What to do now; the next event shows what is next."""
+class Rollout:
+    """What a Deployment wants: `surge` pods more than `replicas` at most, `unavailable` fewer available ones."""
 
-    create: int
-    remove: tuple[Member, ...]
+    replicas: int
+    surge: int
+    unavailable: int
+    recreate: bool = False
+
+    @property
+    def least(self) -> int:
+        """The number of available pods below which nothing is given up."""
+        return self.replicas - self.unavailable
+
+
+def rollout_of(spec: Mapping[str, Any]) -> Rollout:
+    """The numbers of a Deployment's spec; one of the two bounds is above 0 (`ResolveFenceposts`)."""
+    replicas, strategy = int(spec.get("replicas", 1)), spec.get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return Rollout(replicas, 0, 0, recreate=True)
+    rolling = strategy.get("rollingUpdate") or {}
+    surge = resolve(rolling.get("maxSurge", "25%"), replicas, up=True)
+    unavailable = resolve(rolling.get("maxUnavailable", "25%"), replicas, up=False)
+    return Rollout(replicas, surge, min(unavailable if surge or unavailable else 1, replicas))
 
 
 def resolve(value: int | str, replicas: int, *, up: bool) -> int:
@@ -37,48 +56,64 @@ def resolve(value: int | str, replicas: int, *, up: bool) -> int:
     return math.ceil(share) if up else math.floor(share)
 
 
-def step(replicas: int, strategy: Mapping[str, Any], members: Sequence[Member]) -> Step:
-    """What brings the members nearer to `replicas` of the current template, within the strategy's bounds."""
-    current = [member for member in members if member.current]
-    old = [member for member in members if not member.current]
-    if len(current) > replicas:
-        return Step(0, tuple(_worst_first(current)[: len(current) - replicas]))
-    if strategy.get("type") == "Recreate":
-        return Step(0, tuple(old)) if old else Step(replicas - len(current), ())
-    surge, _ = _bounds(replicas, strategy)
-    create = max(0, min(replicas - len(current), replicas + surge - len(members)))
-    return Step(create, _replaceable(old, current, least_ready(replicas, strategy)))
+def first_size(rollout: Rollout, others: int, now: int = 0) -> int:
+    """How many replicas the new set gets that has `now`, beside `others` of old ones (`NewRSNewReplicas`)."""
+    if rollout.recreate:
+        return rollout.replicas
+    room = rollout.replicas + rollout.surge - others - now
+    return now if room <= 0 else now + min(room, rollout.replicas - now)
 
 
-def least_ready(replicas: int, strategy: Mapping[str, Any]) -> int:
-    """The number of ready pods that a replacement never goes below, and that makes a Deployment Available."""
-    return replicas - _bounds(replicas, strategy)[1]
+def grown(rollout: Rollout, new: Replicas, old: Sequence[Replicas]) -> int:
+    """The new set's next size (`reconcileNewReplicaSet`)."""
+    if new.wanted >= rollout.replicas:
+        return rollout.replicas
+    return first_size(rollout, sum(each.wanted for each in old), new.wanted)
 
 
-def _bounds(replicas: int, strategy: Mapping[str, Any]) -> tuple[int, int]:
-    """maxSurge and maxUnavailable, 25 % each by default; one of them is above 0 (ResolveFenceposts)."""
-    if strategy.get("type") == "Recreate" or replicas == 0:
-        return 0, 0
-    rolling = strategy.get("rollingUpdate") or {}
-    surge = resolve(rolling.get("maxSurge", "25%"), replicas, up=True)
-    unavailable = resolve(rolling.get("maxUnavailable", "25%"), replicas, up=False)
-    return surge, unavailable if surge or unavailable else 1
+def shrunk(rollout: Rollout, new: Replicas, old: Sequence[Replicas]) -> dict[str, int]:
+    """The old sets' next sizes where they change, `old` being sorted by age (`reconcileOldReplicaSets`).
+
+    What is not available goes first, oldest set first; then available ones, as long as enough stay.
+    """
+    total = new.wanted + sum(each.wanted for each in old)
+    budget = total - rollout.least - (new.wanted - new.available)
+    sizes = {each.name: each.wanted for each in old}
+    for each in old:
+        broken = max(0, min(budget, each.wanted - each.available))
+        sizes[each.name] -= broken
+        budget -= broken
+    spare = max(0, min(budget, new.available + sum(each.available for each in old) - rollout.least))
+    for each in old:
+        gone = min(spare, sizes[each.name])
+        sizes[each.name] -= gone
+        spare -= gone
+    return {each.name: sizes[each.name] for each in old if sizes[each.name] != each.wanted}
 
 
-def _replaceable(old: list[Member], current: list[Member], least: int) -> tuple[Member, ...]:
-    """Old pods that can go now: those not ready first, ready ones while `least` stay ready."""
-    starting = sum(not member.ready for member in current)
-    budget = max(0, len(old) + len(current) - least - starting)
-    spare = sum(member.ready for member in old + current) - least
-    gone: list[Member] = []
-    for member in _worst_first(old)[:budget]:
-        spare -= member.ready
-        if member.ready and spare < 0:
-            break
-        gone.append(member)
-    return tuple(gone)
+def proportioned(rollout: Rollout, sets: Sequence[Replicas], limits: Mapping[str, int]) -> dict[str, int]:
+    """Sizes after the Deployment was scaled amid a rollout, in the sets' proportions (`scale` in sync.go).
+
+    `sets` are the active ones, newest first; `limits` has the number of pods that the Deployment was allowed when a
+    set was last scaled (its annotation max-replicas). What rounding leaves goes to the largest set.
+    """
+    total = sum(each.wanted for each in sets)
+    allowed = rollout.replicas + rollout.surge if rollout.replicas else 0
+    missing = allowed - total
+    ranked = sorted(sets, key=lambda each: -each.wanted)
+    sizes, added = dict[str, int](), 0
+    for each in ranked:
+        share = _share(each, allowed, limits.get(each.name) or rollout.replicas) if missing else 0
+        left = missing - added
+        share = max(min(share, left), 0) if missing > 0 else min(max(share, left), 0)
+        sizes[each.name] = each.wanted + share
+        added += share
+    if ranked:
+        first = ranked[0].name
+        sizes[first] = max(0, sizes[first] + missing - added)
+    return {each.name: sizes[each.name] for each in sets if sizes[each.name] != each.wanted}
 
 
-def _worst_first(members: list[Member]) -> list[Member]:
-    """The order in which pods are given up: not ready before ready, then the highest number."""
-    return sorted(members, key=lambda member: (member.ready, -member.ordinal))
+def _share(each: Replicas, allowed: int, allowed_before: int) -> int:
+    """`getReplicaSetFraction`."""
+    return round(each.wanted * allowed / allowed_before) - each.wanted

@@ -62,7 +62,7 @@ def controller_revision_errors(body: Part) -> FieldErrors:
     """The mistakes in a ControllerRevision (`ValidateControllerRevision`)."""
     if body.get("data") is None:
         yield required("data", "data is mandatory")
-    yield from at_least("revision", body["revision"])
+    yield from at_least("revision", body.get("revision", 0))
 
 
 def _daemon_rolling(rolling: Part) -> FieldErrors:

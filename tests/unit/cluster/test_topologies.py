@@ -23,7 +23,7 @@ def test_all_are_known() -> None:
 def test_nodes_and_pods(name: str) -> None:
     found = loaded(name)
     assert found.cluster is not None
-    replicas = [m.body["spec"]["replicas"] for m in found.manifests if m.body["kind"] == "Deployment"]
+    replicas = [m.body["spec"]["replicas"] for m in found.manifests if m.body["kind"] == "StatefulSet"]
     assert (len(found.cluster.nodes), sum(replicas)) == SHAPES[name]
     assert found.cluster.name == name
     assert found.warnings == ()

@@ -6,7 +6,7 @@ from typing import Any
 
 from testbed.kube.api import Registry
 from testbed.kube.controllers import create_nodes
-from testbed.kube.objects import ClusterConfig, Manifest, Networking, NodeConfig, Source, defaulted
+from testbed.kube.objects import KINDS, ClusterConfig, Manifest, Networking, NodeConfig, Source, defaulted
 from testbed.kube.objects.addresses import (
     LOAD_BALANCER_SUBNETS,
     POD_SUBNETS,
@@ -36,9 +36,9 @@ def started(ip_family: str = "dual", nodes: int = 3) -> tuple[Store, Registry]:
 
 def manifest(kind: str, name: str, *, namespace: str = "", **body: Any) -> Manifest:
     """A manifest whose fields all stand on line 1 of test.yaml, but spec on line 5."""
-    versions = {"Deployment": "apps/v1", "EndpointSlice": "discovery.k8s.io/v1"}
+    version = KINDS[kind].api_version
     metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **body.pop("metadata", {})}
-    whole = {"apiVersion": versions.get(kind, "v1"), "kind": kind, "metadata": metadata, **body}
+    whole = {"apiVersion": version, "kind": kind, "metadata": metadata, **body}
     return Manifest(defaulted(whole), Source("test.yaml", {"": 1, "spec": 5}))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from testbed.kube.api import Registry
@@ -12,11 +13,22 @@ from testbed.kube.store import Object, Store, terminating
 from tests.unit.kube.api.builders import cluster, stored
 
 
+class Clock:
+    """A time of day that stands until a test moves it."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_800_000_000.0
+
+    def __call__(self) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(self.seconds, datetime.UTC)
+
+
 class Playground:
     """Everything settles before the next step."""
 
     def __init__(self, ip_family: str = "dual", nodes: int = 3) -> None:
-        self.store, config = Store(), cluster(ip_family, nodes)
+        self.clock = Clock()
+        self.store, config = Store(self.clock), cluster(ip_family, nodes)
         create_nodes(self.store, config)
         self.registry = Registry(self.store, config)
         self.manager = Manager(self.store, all_controllers(config))
@@ -39,6 +51,23 @@ class Playground:
     def names(self, kind: str) -> list[str]:
         return [obj["metadata"]["name"] for obj in self.store.list(kind)]
 
+    def living(self) -> list[str]:
+        """The names of all pods that are not told to end."""
+        return [p["metadata"]["name"] for p in self.store.list("Pod") if not terminating(p)]
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.seconds += seconds
+        self.settle()
+
+    def told(self, kind: str, name: str) -> list[tuple[str, str, int]]:
+        """The events about an object: reason, message and count, in the order in which they came."""
+        events = sorted(self.store.list("Event"), key=lambda e: int(e["metadata"]["resourceVersion"]))
+        about = [
+            e for e in events if (e["involvedObject"]["kind"], e["involvedObject"]["name"]) == (kind, name)
+        ]
+        return [(e["reason"], e["message"], e["count"]) for e in about]
+
     def node_of(self, pod: str) -> str | None:
         node: str | None = self.get("Pod", pod)["spec"].get("nodeName")
         return node
@@ -53,6 +82,7 @@ class Playground:
         number = self._addresses.setdefault(pod, len(self._addresses) + 1)
         ips = [{"ip": f"10.244.0.{number}"}, {"ip": f"fd00:10:244::{number:x}"}]
         condition = {"type": "Ready", "status": "True" if ready else "False"}
+        condition["lastTransitionTime"] = self.store.timestamp()
         self.change("Pod", pod, status={"phase": phase, "podIPs": ips, "conditions": [condition]})
 
     def all_ready(self) -> None:

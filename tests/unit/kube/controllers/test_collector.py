@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from testbed.kube.store import terminating
+from testbed.kube.controllers.collector import FOREGROUND, ORPHAN
+from testbed.kube.store import end, terminating
 from tests.unit.kube.api.builders import deployment, namespace, pod, service
 from tests.unit.kube.controllers.playground import Playground
 
@@ -30,14 +31,17 @@ def owned(uid: str) -> dict[str, Any]:
 def test_pods_of_a_deployment_end_with_it_gracefully(play: Playground) -> None:
     play.delete("Deployment", "web")
     ending = {p["metadata"]["name"]: terminating(p) for p in play.store.list("Pod")}
-    assert ending == {"alone": False, "web-1": True, "web-2": True}
+    assert ending.pop("alone") is False
+    assert list(ending.values()) == [True, True]
 
 
 def test_pods_of_a_deployment_made_anew_are_new(play: Playground) -> None:
+    before = set(play.living()) - {"alone"}
     play.delete("Deployment", "web")
     play.apply(deployment(replicas=2))
-    ending = {p["metadata"]["name"]: terminating(p) for p in play.store.list("Pod")}
-    assert ending == {"alone": False, "web-1": True, "web-2": True, "web-3": False, "web-4": False}
+    ending = {p["metadata"]["name"] for p in play.store.list("Pod") if terminating(p)}
+    assert ending == before
+    assert len(set(play.living()) - before) == 3
 
 
 def test_object_whose_owner_is_long_gone_goes(play: Playground) -> None:
@@ -87,3 +91,38 @@ def test_deployment_in_a_namespace_that_goes_makes_no_new_pods() -> None:
     play.apply(namespace("shop"), whole)
     play.delete("Namespace", "shop", "")
     assert [terminating(p) for p in play.store.list("Pod", "shop")] == [True, True, True]
+
+
+def test_orphaned_dependents_live_on(play: Playground) -> None:
+    before = play.living()
+    end(play.store, play.get("Deployment", "web"), finalizers=(ORPHAN,))
+    play.settle()
+    assert play.names("Deployment") == []
+    (replica_set,) = play.store.list("ReplicaSet")
+    assert replica_set["metadata"]["ownerReferences"] == []
+    assert play.living() == before
+
+
+def test_a_deployment_adopts_the_set_that_another_left(play: Playground) -> None:
+    before = play.living()
+    end(play.store, play.get("Deployment", "web"), finalizers=(ORPHAN,))
+    play.settle()
+    play.apply(deployment(replicas=2))
+    (replica_set,) = play.store.list("ReplicaSet")
+    assert (
+        replica_set["metadata"]["ownerReferences"][0]["uid"]
+        == play.get("Deployment", "web")["metadata"]["uid"]
+    )
+    assert play.living() == before
+
+
+def test_in_the_foreground_dependents_go_first(play: Playground) -> None:
+    pods = [name for name in play.living() if name != "alone"]
+    end(play.store, play.get("Deployment", "web"), finalizers=(FOREGROUND,))
+    play.settle()
+    assert terminating(play.get("Deployment", "web"))
+    assert all(terminating(play.get("Pod", name)) for name in pods)
+    assert len(play.names("ReplicaSet")) == 1
+    for name in pods:
+        play.gone(name)
+    assert (play.names("ReplicaSet"), play.names("Deployment")) == ([], [])

@@ -1,17 +1,14 @@
-"""Deployments: names, owners, scaling, replacing, status."""
+"""Deployments: their ReplicaSets, roll-outs, going back, scaling, status."""
 
 from __future__ import annotations
 
 import pytest
 
 from testbed.kube.controllers.deployment import HASH
-from testbed.kube.store import terminating
-from tests.unit.kube.api.builders import deployment, pod
+from testbed.kube.controllers.revisionhistory import REVISION
+from testbed.kube.store import Object, end, terminating
+from tests.unit.kube.api.builders import deployment
 from tests.unit.kube.controllers.playground import Playground
-
-
-def living(play: Playground) -> list[str]:
-    return [p["metadata"]["name"] for p in play.store.list("Pod") if not terminating(p)]
 
 
 @pytest.fixture
@@ -23,112 +20,155 @@ def play() -> Playground:
     return ground
 
 
-def test_pods_are_numbered_from_one(play: Playground) -> None:
-    assert living(play) == ["web-1", "web-2", "web-3"]
+def sizes(play: Playground) -> list[int]:
+    """The replicas that each set is to have, in the order of their revisions."""
+    sets = sorted(play.store.list("ReplicaSet"), key=lambda each: revision(each))
+    return [each["spec"]["replicas"] for each in sets]
 
 
-def test_pod_is_made_from_the_template(play: Playground) -> None:
-    found = play.get("Pod", "web-1")
-    assert found["metadata"]["labels"] == {"app": "web", HASH: found["metadata"]["labels"][HASH]}
-    assert found["spec"]["containers"][0]["image"] == "x:1"
+def revision(obj: Object) -> int:
+    return int(obj["metadata"]["annotations"][REVISION])
 
 
-def test_pod_is_owned(play: Playground) -> None:
-    (owner,) = play.get("Pod", "web-1")["metadata"]["ownerReferences"]
-    uid = play.get("Deployment", "web")["metadata"]["uid"]
-    assert (owner["kind"], owner["uid"], owner["controller"]) == ("Deployment", uid, True)
+def images(play: Playground) -> set[str]:
+    return {play.get("Pod", name)["spec"]["containers"][0]["image"] for name in play.living()}
 
 
-def test_annotations_of_the_template_are_taken_over() -> None:
-    play = Playground()
+def condition(play: Playground, kind: str) -> tuple[str, str]:
+    conditions = play.get("Deployment", "web")["status"]["conditions"]
+    return next((c["status"], c["reason"]) for c in conditions if c["type"] == kind)
+
+
+def test_its_set_is_called_by_the_hash_of_the_template(play: Playground) -> None:
+    (found,) = play.store.list("ReplicaSet")
+    label = found["metadata"]["labels"][HASH]
+    assert found["metadata"]["name"] == f"web-{label}"
+    assert found["spec"]["selector"]["matchLabels"] == {"app": "web", HASH: label}
+    assert found["spec"]["template"]["metadata"]["labels"] == {"app": "web", HASH: label}
+
+
+def test_equal_input_gives_equal_names(play: Playground) -> None:
+    again = Playground()
+    again.apply(deployment())
+    assert again.living() == play.living()
+
+
+def test_first_revision_is_one(play: Playground) -> None:
+    (found,) = play.store.list("ReplicaSet")
+    assert (revision(found), revision(play.get("Deployment", "web"))) == (1, 1)
+
+
+def test_annotations_of_the_template_are_the_pods(play: Playground) -> None:
     metadata = {"labels": {"app": "web"}, "annotations": {"note": "yes"}}
-    play.apply(deployment(replicas=1, template={"metadata": metadata, "spec": {"containers": []}}))
-    assert play.get("Pod", "web-1")["metadata"]["annotations"] == {"note": "yes"}
+    play.apply(deployment("web", template={"metadata": metadata, "spec": {"containers": [{"name": "main"}]}}))
+    new = [play.get("Pod", name)["metadata"].get("annotations") for name in play.living()]
+    assert {"note": "yes"} in new
 
 
-def test_names_that_are_taken_are_passed_over() -> None:
-    play = Playground()
-    play.apply(pod("web-2", labels={}), deployment(replicas=2))
-    assert living(play) == ["web-1", "web-2", "web-3"]
-    assert play.get("Deployment", "web")["status"]["replicas"] == 2
-
-
-def test_scale_up_fills_the_lowest_numbers(play: Playground) -> None:
-    play.apply(deployment(replicas=5))
-    assert living(play) == ["web-1", "web-2", "web-3", "web-4", "web-5"]
-
-
-def test_scale_down_ends_the_highest_numbers(play: Playground) -> None:
-    play.apply(deployment(replicas=1))
-    assert living(play) == ["web-1"]
-
-
-def test_scale_down_ends_pods_that_are_not_ready_first(play: Playground) -> None:
-    play.report("web-1", ready=False)
-    play.apply(deployment(replicas=2))
-    assert living(play) == ["web-2", "web-3"]
-
-
-def test_ended_gracefully(play: Playground) -> None:
-    play.apply(deployment(replicas=2))
-    assert terminating(play.get("Pod", "web-3"))
-
-
-def test_deleted_pod_is_replaced_at_once_under_a_free_name(play: Playground) -> None:
-    play.delete("Pod", "web-2")
-    assert living(play) == ["web-1", "web-3", "web-4"]
-
-
-@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
-def test_pod_that_ended_is_replaced(play: Playground, phase: str) -> None:
-    before = play.get("Pod", "web-2")["metadata"]["uid"]
-    play.report("web-2", phase=phase)
-    assert living(play) == ["web-1", "web-2", "web-3"]
-    assert play.get("Pod", "web-2")["metadata"]["uid"] != before
-
-
-def test_pod_that_is_gone_is_replaced(play: Playground) -> None:
-    play.gone("web-2")
-    assert living(play) == ["web-1", "web-2", "web-3"]
+@pytest.mark.parametrize("replicas", [5, 1, 0])
+def test_scaling_keeps_the_set(play: Playground, replicas: int) -> None:
+    play.apply(deployment(replicas=replicas))
+    assert (len(play.living()), sizes(play)) == (replicas, [replicas])
 
 
 def test_new_template_rolls_through(play: Playground) -> None:
     play.apply(deployment(image="x:2"))
-    assert len(living(play)) == 4, "one pod more while the others serve"
+    assert (len(play.living()), sizes(play)) == (4, [3, 1]), "one pod more while the others serve"
     play.all_ready()
-    images = {p["spec"]["containers"][0]["image"] for p in play.store.list("Pod")}
-    assert images == {"x:2"}
-    assert len(living(play)) == 3
+    assert (images(play), sizes(play)) == ({"x:2"}, [0, 3])
 
 
-def test_roll_out_keeps_the_least_number_ready(play: Playground) -> None:
+def test_a_roll_out_keeps_the_least_number_ready(play: Playground) -> None:
     play.apply(deployment(image="x:2"))
-    while waiting := [p for p in living(play) if not play.get("Pod", p)["status"].get("podIPs")]:
+    while waiting := [p for p in play.living() if not play.get("Pod", p)["status"].get("podIPs")]:
         play.report(waiting[0])
         assert len(play.ready_pods()) >= 3
 
 
-def test_back_to_the_old_template_ends_the_new_pods(play: Playground) -> None:
+def test_going_back_takes_the_old_set_with_a_new_revision(play: Playground) -> None:
+    (first,) = play.names("ReplicaSet")
+    play.apply(deployment(image="x:2"))
+    play.all_ready()
+    play.apply(deployment(image="x:1"))
+    play.all_ready()
+    found = play.get("ReplicaSet", first)
+    assert (images(play), sizes(play), revision(found)) == ({"x:1"}, [0, 3], 3)
+    assert found["metadata"]["annotations"]["deployment.kubernetes.io/revision-history"] == "1"
+
+
+def test_turning_back_amid_a_roll_out(play: Playground) -> None:
+    before = play.living()
     play.apply(deployment(image="x:2"))
     play.apply(deployment(image="x:1"))
-    assert living(play) == ["web-1", "web-2", "web-3"]
+    assert play.living() == before
 
 
-def test_recreate_ends_all_first(play: Playground) -> None:
+def test_old_sets_beyond_the_limit_are_dropped(play: Playground) -> None:
+    for number in range(2, 6):
+        play.apply(deployment(image=f"x:{number}", revisionHistoryLimit=2))
+        play.all_ready()
+    assert sorted(revision(each) for each in play.store.list("ReplicaSet")) == [3, 4, 5]
+
+
+def test_recreate_waits_until_the_old_pods_are_gone(play: Playground) -> None:
     play.apply(deployment(image="x:2", strategy={"type": "Recreate"}))
-    assert living(play) == ["web-4", "web-5", "web-6"]
-    assert all(terminating(play.get("Pod", f"web-{n}")) for n in (1, 2, 3))
+    old = [p["metadata"]["name"] for p in play.store.list("Pod")]
+    assert play.living() == []
+    for name in old[:-1]:
+        play.gone(name)
+    assert play.living() == []
+    play.gone(old[-1])
+    assert len(play.living()) == 3
+
+
+def test_a_paused_one_does_not_roll_but_scales(play: Playground) -> None:
+    play.apply(deployment(image="x:2", replicas=4, paused=True))
+    assert (images(play), sizes(play)) == ({"x:1"}, [4])
+    assert condition(play, "Progressing") == ("Unknown", "DeploymentPaused")
+
+
+def test_scaling_amid_a_roll_out_is_shared_out(play: Playground) -> None:
+    play.apply(deployment(image="x:2"))
+    play.apply(deployment(image="x:2", replicas=6))
+    assert sum(sizes(play)) == 8, "with maxSurge 25 % of 6"
+    assert min(sizes(play)) >= 2
+
+
+def test_min_ready_seconds_hold_the_roll_out_up(play: Playground) -> None:
+    play.apply(deployment(image="x:2", minReadySeconds=10))
+    play.all_ready()
+    assert sizes(play) == [3, 1]
+    play.later(10)
+    assert sizes(play) == [2, 2]
+
+
+def test_too_slow_a_roll_out_is_told(play: Playground) -> None:
+    play.apply(deployment(image="x:2", progressDeadlineSeconds=60))
+    assert condition(play, "Progressing") == ("True", "ReplicaSetUpdated")
+    play.later(62)
+    assert condition(play, "Progressing") == ("False", "ProgressDeadlineExceeded")
+    play.all_ready()
+    assert condition(play, "Progressing") == ("True", "NewReplicaSetAvailable")
+
+
+def test_events_tell_of_each_scaling(play: Playground) -> None:
+    (name,) = play.names("ReplicaSet")
+    play.apply(deployment(replicas=1))
+    assert play.told("Deployment", "web") == [
+        ("ScalingReplicaSet", f"Scaled up replica set {name} from 0 to 3", 1),
+        ("ScalingReplicaSet", f"Scaled down replica set {name} from 3 to 1", 1),
+    ]
 
 
 def test_deployment_of_nothing() -> None:
     play = Playground()
     play.apply(deployment(replicas=0))
-    assert living(play) == []
+    assert (play.living(), sizes(play)) == ([], [0])
 
 
 def test_status_when_all_is_well(play: Playground) -> None:
     status = dict(play.get("Deployment", "web")["status"])
-    conditions = {c["type"]: (c["status"], c["reason"]) for c in status.pop("conditions")}
+    del status["conditions"]
     assert status == {
         "observedGeneration": 1,
         "replicas": 3,
@@ -137,22 +177,17 @@ def test_status_when_all_is_well(play: Playground) -> None:
         "availableReplicas": 3,
         "unavailableReplicas": 0,
     }
-    assert conditions == {
-        "Available": ("True", "MinimumReplicasAvailable"),
-        "Progressing": ("True", "NewReplicaSetAvailable"),
-    }
+    assert condition(play, "Available") == ("True", "MinimumReplicasAvailable")
+    assert condition(play, "Progressing") == ("True", "NewReplicaSetAvailable")
 
 
 def test_status_while_pods_start() -> None:
     play = Playground()
     play.apply(deployment())
     status = play.get("Deployment", "web")["status"]
-    conditions = {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
     assert (status["replicas"], status["readyReplicas"], status["unavailableReplicas"]) == (3, 0, 3)
-    assert conditions == {
-        "Available": ("False", "MinimumReplicasUnavailable"),
-        "Progressing": ("True", "ReplicaSetUpdated"),
-    }
+    assert condition(play, "Available") == ("False", "MinimumReplicasUnavailable")
+    assert condition(play, "Progressing") == ("True", "ReplicaSetUpdated")
 
 
 def test_status_follows_the_generation(play: Playground) -> None:
@@ -165,22 +200,30 @@ def test_condition_keeps_its_time_while_its_status_stays(play: Playground) -> No
         conditions = play.get("Deployment", "web")["status"]["conditions"]
         return next(c["lastTransitionTime"] for c in conditions if c["type"] == "Available")
 
-    old = [{**c, "lastTransitionTime": "2020-01-01T00:00:00Z"}
-           for c in play.get("Deployment", "web")["status"]["conditions"]]  # fmt: skip
-    play.change("Deployment", "web", status={**play.get("Deployment", "web")["status"], "conditions": old})
-    play.apply(deployment(replicas=4))
+    before = available()
+    play.later(100)
+    play.apply(deployment(replicas=4, minReadySeconds=0))
     play.all_ready()
-    assert available() == "2020-01-01T00:00:00Z"
+    assert available() == before
+
+
+def test_one_that_is_told_to_end_makes_nothing_more(play: Playground) -> None:
+    end(play.store, play.get("Deployment", "web"), finalizers=("held",))
+    play.settle()
+    assert terminating(play.get("Deployment", "web"))
+    end(play.store, play.store.list("ReplicaSet")[0])
+    play.settle()
+    assert play.names("ReplicaSet") == []
 
 
 def test_two_deployments_do_not_meet() -> None:
     play = Playground()
     play.apply(deployment("a", 2), deployment("b", 2))
     play.apply(deployment("a", 1))
-    assert living(play) == ["a-1", "b-1", "b-2"]
+    assert sorted(name.partition("-")[0] for name in play.living()) == ["a", "b", "b"]
 
 
 def test_rest_makes_no_new_version(play: Playground) -> None:
     version = play.store.version
-    play.change("Pod", "web-1")
+    play.change("Pod", play.living()[0])
     assert play.store.version == version
