@@ -5,7 +5,7 @@ Knows JSON patch (RFC 6902, by the library), JSON merge patch (RFC 7386) and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from testbed.errors import UsageError
@@ -43,32 +43,33 @@ def applied(request: Request) -> dict[str, Any]:
 
 
 def _json_patch(_: Kind, operations: Any) -> Patch:
-    import jsonpatch  # here, since few requests need it
-
     if not isinstance(operations, list):
         raise status.bad_request("error decoding patch: a JSON patch is a list of operations")
     if len(operations) > MAX_OPERATIONS:
         message = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
         raise status.failure("RequestEntityTooLarge", message)
+    return lambda obj: _operated(obj, operations)
 
-    def change(obj: Object) -> Any:
-        from_bytes = from_json(dumps(obj))  # a copy of its own: operations change it in place
-        budget = MAX_BYTES
-        try:
-            for operation in operations:
-                patch = jsonpatch.JsonPatch([operation])
-                if isinstance(operation, Mapping) and operation.get("op") == "copy":
-                    source = jsonpatch.JsonPointer(operation["from"]).resolve(from_bytes)
-                    budget -= len(dumps(source))
-                    if budget < 0:
-                        raise status.too_large(MAX_BYTES)
-                from_bytes = patch.apply(from_bytes, in_place=True)
-        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError) as error:
-            message = f"the server rejected our request due to an error in our request: {error}"
-            raise status.failure("Invalid", message) from error
-        return shallow(from_bytes)
 
-    return change
+def _operated(obj: Object, operations: Sequence[Any]) -> Any:
+    """The object after the operations. What copies add up to is bounded: each can double the object."""
+    from jsonpath import JSONPatch, pointer  # here, since few requests need it
+    from jsonpath.exceptions import JSONPatchError, JSONPointerError
+
+    value = from_json(dumps(obj))  # a copy of its own: operations change it in place
+    left = MAX_BYTES
+    try:
+        for operation in operations:
+            patch = JSONPatch([operation])
+            if operation["op"] == "copy":
+                left -= len(dumps(pointer.resolve(operation["from"], value)))
+                if left < 0:
+                    raise status.too_large(MAX_BYTES)
+            value = patch.apply(value)
+    except (JSONPatchError, JSONPointerError) as error:
+        message = f"the server rejected our request due to an error in our request: {error}"
+        raise status.failure("Invalid", message) from error
+    return shallow(value)
 
 
 def _merge_patch(_: Kind, patch: Any) -> Patch:
