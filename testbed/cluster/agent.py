@@ -155,9 +155,11 @@ class Agent:
                 self.failure, self._programmed = str(error), False
                 log.error("agent of %s: %s", self.name, error)
             else:
-                self.failure, self._synced = "", version
+                self.failure = ""
             for follower in self._followers:
                 follower.settled(self.failure)
+            if not self.failure:
+                self._synced = version  # last: who waits for it finds the followers' work done too
 
     def _noticed(self, events: Sequence[Event]) -> list[Change]:
         changes = [_change(event) for event in events]
