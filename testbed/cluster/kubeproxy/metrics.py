@@ -10,7 +10,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from testbed.cluster.agent import Sync
 from testbed.cluster.kubeproxy.cleanup import Cleaned
@@ -33,6 +40,8 @@ PROGRAMMING_BUCKETS = (0.25, 0.5, *range(1, 60), *range(60, 120, 5), *range(120,
 INTERNAL, EXTERNAL = "internal", "external"
 FAMILY = ("ip_family",)
 OF_ADDRESS_TYPE = {"IPv4": Family.IPV4, "IPv6": Family.IPV6}
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # lines that Go's client does not write
 
 
 class Metrics:

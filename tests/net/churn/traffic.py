@@ -159,8 +159,13 @@ class Attempt:
 
     def finish(self, outcome: str, pod: str = "", note: str = "") -> None:
         """It is over: write it down, close."""
-        tell("tcp" if self.stream else "udp", self.number, self.began, outcome, pod, note or self.again())
+        self.tell("tcp" if self.stream else "udp", outcome, pod, note or self.again())
         self.close()
+
+    def tell(self, what: str, outcome: str, pod: str, note: str) -> None:
+        """Write down what became of the question."""
+        record = [what, self.number, self.began, time.monotonic(), outcome, pod, note]
+        sys.stdout.write(json.dumps(record) + "\n")
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -198,29 +203,26 @@ class Lasting(Attempt):
         """This question is over; there is a next one, unless the connection is."""
         what = self.what if self.pod or not self.stream else "tcp"  # until it stands, it is a new connection
         note = note or ("" if self.pod else self.again())
-        tell(what, self.number, self.began, outcome, pod or self.pod, note)
+        self.tell(what, outcome, pod or self.pod, note)
         self.open = False
         now = time.monotonic()
         if outcome == "broken" or (self.stream and outcome != "answered") or now > self.until:
             self.close()
             pause = RETRY if outcome != "answered" else PAUSE
-            self.loop.at(
-                now + pause, lambda: type(self)(self.loop, self.number, self.target, self.kind) and None
-            )
+            self.loop.at(now + pause, self.begin_anew)
             return
         self.pod = pod or self.pod
         self.loop.at(now + PAUSE, self.ask)
+
+    def begin_anew(self) -> None:
+        """The next one of its sort."""
+        type(self)(self.loop, self.number, self.target, self.kind)
 
 
 class Long(Lasting):
     """A connection that goes on."""
 
     what = "long"
-
-
-def tell(what: str, number: int, began: float, outcome: str, pod: str, note: str) -> None:
-    """Write one thing down that is over."""
-    sys.stdout.write(json.dumps([what, number, began, time.monotonic(), outcome, pod, note]) + "\n")
 
 
 def main() -> None:
