@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from typing import Any
 
@@ -11,6 +12,7 @@ from testbed.cluster.rpc import Client
 from testbed.errors import ManifestErrors, StatusError, UsageError
 from testbed.kube.client import Client as ApiClient
 from testbed.kube.objects import Loaded, read
+from testbed.kube.objects.cluster import seconds as duration
 from testbed.machine import sandbox
 from testbed.machine.paths import DEFAULT_NAME, NAME_VARIABLE, default_name
 
@@ -43,9 +45,34 @@ def add_namespace(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--namespace", default="default", help="the Kubernetes namespace")
 
 
+def add_choice(
+    parser: argparse.ArgumentParser, option: str, choices: tuple[str, ...], default: str, text: str
+) -> None:
+    """An option with a few values; alone it is `true`, or for --dry-run `client`, as in kubectl."""
+    alone = "client" if "client" in choices else "true"
+    parser.add_argument(
+        option, choices=choices, nargs="?", const=alone, default=default, help=f"{text} (default: {default})"
+    )
+
+
+def seconds(text: str) -> float:
+    """An option's duration: `90`, `1m30s`. For argparse, so it raises ValueError."""
+    found = duration(text)
+    if found is None:
+        found = float(text)
+    if not 0 <= found < math.inf:
+        raise ValueError(text)
+    return found
+
+
 def api(name: str) -> ApiClient:
     """A client of a running lab instance's Kubernetes API. Raises UsageError if there is none of that name."""
-    return ApiClient(sandbox.get(name).folder / API_SOCKET)
+    return ApiClient(sandbox.get(name).folder / API_SOCKET, warn=warn)
+
+
+def warn(text: str) -> None:
+    """A warning of the API, as kubectl shows it."""
+    print(f"Warning: {text}", file=sys.stderr)
 
 
 def told(error: StatusError) -> str:

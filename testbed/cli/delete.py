@@ -1,85 +1,123 @@
-"""`testbed delete`: end objects, by kind and name or by the files that made them."""
+"""`testbed delete`: end objects, by name, by selector, or by the files that made them."""
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Sequence, Set
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 
 from testbed.cli import common
-from testbed.cluster.rpc import Client
-from testbed.errors import TestbedError, UsageError
-from testbed.kube.objects import kind_named
+from testbed.cli.resources import selection
+from testbed.cli.resources.ending import Leaving, await_end
+from testbed.cli.resources.selection import Selected, qualified
+from testbed.errors import StatusError, UsageError
+from testbed.kube.client import Client, DeleteOptions
 
-LOOK_SECONDS = 0.02  # how often it is looked whether the objects are gone
-Target = tuple[str, str, str]
-"""What names an object: its kind, namespace and name."""
+FORCE = (
+    "Immediate deletion does not wait for confirmation that the running resource has been terminated. "
+    "The resource may continue to run on the cluster indefinitely."
+)
+DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("delete", help="end objects", description=__doc__)
     common.add_name(parser)
+    common.add_namespace(parser)
     common.add_files(parser, required=False)
-    parser.add_argument("-n", "--namespace", default="default")
-    parser.add_argument("--grace-period", type=int, help="seconds that a pod gets to end (0: at once)")
+    selection.add_selectors(parser)
+    parser.add_argument("--all", action="store_true", help="all objects of the kind in the namespace")
     parser.add_argument(
-        "--wait", choices=("true", "false"), default="true",
-        help="until the objects are gone (default: true)",
+        "--grace-period", type=int, metavar="SECONDS", help="that a pod gets to end (0: at once)"
+    )
+    parser.add_argument("--now", action="store_true", help="the same as --grace-period=1")
+    parser.add_argument("--force", action="store_true", help="at once, and without waiting for it")
+    parser.add_argument(
+        "--cascade", choices=("background", "foreground", "orphan"), default="background",
+        help="what happens to what depends on it (default: background)",
     )  # fmt: skip
-    parser.add_argument("--timeout", type=float, default=120.0, help="seconds to wait at most")
+    parser.add_argument("--ignore-not-found", action="store_true", help="what is not there is no error")
+    common.add_choice(parser, "--wait", ("true", "false"), "true", "until the objects are gone")
+    common.add_choice(parser, "--dry-run", tuple(DRY_RUNS), "none", "only say what would be deleted")
+    parser.add_argument("--timeout", type=common.seconds, default=120.0, help="to wait at most, e.g. 30s")
+    parser.add_argument("-o", "--output", choices=("name",), help="print names instead of sentences")
     parser.add_argument("words", nargs="*", metavar="KIND NAME ... | KIND/NAME ...")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Tell each object to end, then wait until they are gone; exit code 1 with what is left after the timeout."""
-    targets = _from_files(arguments.filename) if arguments.filename else _from_words(arguments)
-    with common.client(arguments.name) as client:
-        leaving = []
-        for target in targets:
-            kind, namespace, name = target
-            uid = client.call(
-                "delete", kind=kind, namespace=namespace, name=name, grace=arguments.grace_period
-            )
-            leaving.append((target, uid))
-            print(f'{kind_named(kind).singular} "{name}" deleted', flush=True)
-        if arguments.wait == "true":
-            _await_end(client, leaving, arguments.timeout)
-    return 0
+    with common.api(arguments.name) as client:
+        return act(client, arguments)
 
 
-def _await_end(client: Client, leaving: Sequence[tuple[Target, str]], timeout: float) -> None:
-    """Like kubectl, which waits for the uid: a new object of the same name may be there already."""
-    end = time.monotonic() + timeout
-    while True:
-        there = _uids(client, {target[:2] for target, _ in leaving})
-        left = [f"{kind} {name}" for (kind, _, name), uid in leaving if uid in there]
-        if not left:
-            return
-        if time.monotonic() > end:
-            raise TestbedError(f"not gone after {timeout:g} s: {', '.join(left)}")
-        time.sleep(LOOK_SECONDS)
+def act(client: Client, arguments: argparse.Namespace) -> int:
+    """As `run`, with a client."""
+    selections = _selections(arguments)
+    options, suffix = _options(arguments), DRY_RUNS[arguments.dry_run]
+    verb = ("force deleted" if arguments.force else "deleted") + suffix
+    leaving, missing = [], 0
+    for target in _targets(client, arguments, selections):
+        try:
+            uid = client.delete(target.kind, target.namespace, target.name, options)
+        except StatusError as error:
+            if error.reason != "NotFound":
+                raise
+            if not arguments.ignore_not_found:
+                missing += 1
+                print(common.told(error), file=sys.stderr)
+            continue
+        leaving.append(replace(target, uid=uid))
+        print(_sentence(target, verb, arguments.output), flush=True)
+    if not leaving and not missing and not any(selection.names for selection in selections):
+        print("No resources found", file=sys.stderr)
+    if arguments.wait == "true" and not options.dry_run and not arguments.force:
+        await_end(client, leaving, arguments.timeout)
+    return 1 if missing else 0
 
 
-def _uids(client: Client, places: Set[tuple[str, str]]) -> set[str]:
-    """The uids of all objects of some kinds in some namespaces."""
-    found = [client.call("get", kind=kind, namespace=namespace) for kind, namespace in places]
-    return {obj["metadata"]["uid"] for objects in found for obj in objects}
+def _selections(arguments: argparse.Namespace) -> list[Selected]:
+    """What is to be deleted. A kind alone is not enough: that must be said by --all or a selector."""
+    if arguments.filename:
+        if arguments.words:
+            raise UsageError("delete: cannot mix -f FILE and names")
+        return selection.from_files(arguments.filename)[::-1]
+    selections = selection.selected(arguments.words, "delete")
+    selection.check(selections, arguments)
+    named = all(each.names for each in selections)
+    if named and arguments.all:
+        raise UsageError("delete: name cannot be provided when --all is specified")
+    if not named and not (arguments.all or arguments.selector or arguments.field_selector):
+        raise UsageError(
+            "delete: resource(s) were provided, but no name was specified; give names, -l or --all"
+        )
+    return selections
 
 
-def _from_files(paths: list[str]) -> list[Target]:
-    bodies = [manifest.body for manifest in common.load_files(paths).manifests]
-    return [(b["kind"], b["metadata"].get("namespace", ""), b["metadata"]["name"]) for b in reversed(bodies)]
+def _options(arguments: argparse.Namespace) -> DeleteOptions:
+    grace = 0 if arguments.force else 1 if arguments.now else arguments.grace_period
+    if grace is not None and grace < 0:
+        raise UsageError("delete: --grace-period must be 0 or more")
+    if arguments.force:
+        common.warn(FORCE)
+    return DeleteOptions(grace, arguments.cascade.capitalize(), arguments.dry_run != "none")
 
 
-def _from_words(arguments: argparse.Namespace) -> list[Target]:
-    words: list[str] = arguments.words
-    if words and all("/" in word for word in words):
-        pairs = [common.split_target(word) for word in words]
-    elif len(words) > 1:
-        pairs = [(words[0], name) for name in words[1:]]
-    else:
-        raise UsageError("delete: give KIND NAME, KIND/NAME or -f FILE, e.g. testbed delete pod web-1")
-    kinds = [(kind_named(kind), name) for kind, name in pairs]
-    return [(kind.name, arguments.namespace if kind.namespaced else "", name) for kind, name in kinds]
+def _targets(client: Client, arguments: argparse.Namespace, selections: list[Selected]) -> Iterator[Leaving]:
+    for each in selections:
+        where = each.namespace or selection.namespace_of(arguments, each.kind)
+        for name in each.names:
+            yield Leaving(each.kind, where or "", name, "")
+        if not each.names:
+            for obj in client.list(each.kind, where, selection.query_of(arguments)).items:
+                metadata = obj["metadata"]
+                yield Leaving(each.kind, metadata.get("namespace", ""), metadata["name"], metadata["uid"])
+
+
+def _sentence(target: Leaving, verb: str, output: str | None) -> str:
+    if output:
+        return f"{qualified(target.kind)}/{target.name}"
+    place = f" from {target.namespace} namespace" if target.namespace else ""
+    return f'{qualified(target.kind)} "{target.name}" {verb}{place}'

@@ -2,6 +2,6 @@
 
 from testbed.kube.client.client import TABLE, Client, Event, Listing
 from testbed.kube.client.http import JSON
-from testbed.kube.client.requests import LogOptions, Query
+from testbed.kube.client.requests import DeleteOptions, LogOptions, Query
 
-__all__ = ["JSON", "TABLE", "Client", "Event", "Listing", "LogOptions", "Query"]
+__all__ = ["JSON", "TABLE", "Client", "DeleteOptions", "Event", "Listing", "LogOptions", "Query"]

@@ -6,20 +6,20 @@ Knows kinds and what the API answers. Knows nothing of what objects mean, and pr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from testbed.errors import Mistake, StatusError
-from testbed.kube.client.http import JSON, Request, Transport
-from testbed.kube.client.requests import LogOptions, Query, resource_path, with_parameters
+from testbed.kube.client.http import JSON, Request, Transport, say_nothing
+from testbed.kube.client.requests import DeleteOptions, LogOptions, Query, resource_path, with_parameters
 from testbed.kube.objects import KINDS, Kind, Manifest
 
 Object = dict[str, Any]
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-ALL, WHOLE_LOG = Query(), LogOptions()
+ALL, WHOLE_LOG, AS_IT_IS = Query(), LogOptions(), DeleteOptions()
 APPLY_PATH = "/apis/testbed.dev/v1alpha1/apply"
 PATCH_TYPES: Mapping[str, str] = {
     "strategic": "application/strategic-merge-patch+json",
@@ -47,13 +47,16 @@ class Event:
 class Client:
     """The API of one daemon, by the path of its socket. For one thread; close it, or use it with `with`.
 
-    Every method raises StatusError for what the API refuses (ManifestErrors where the daemon names files and
-    lines), and TestbedError if no daemon answers. A kind is given as such or by its name, e.g. "Pod"; a
-    namespace of None means all of them.
+    `timeout` is how many seconds an answer may stay away (None: for ever; watches and logs may always); `warn`
+    is called with each warning of the API. Every method raises StatusError for what the API refuses
+    (ManifestErrors where the daemon names files and lines), and TestbedError if no daemon answers. A kind is
+    given as such or by its name, e.g. "Pod"; a namespace of None means all of them.
     """
 
-    def __init__(self, path: Path, timeout: float | None = None) -> None:
-        self._transport = Transport(path, timeout)
+    def __init__(
+        self, path: Path, timeout: float | None = None, warn: Callable[[str], None] = say_nothing
+    ) -> None:
+        self._transport = Transport(path, timeout, warn)
 
     def get(self, kind: Kind | str, namespace: str, name: str, accept: str = JSON) -> Object:
         """One object, or with `accept` TABLE the table of it."""
@@ -103,12 +106,11 @@ class Client:
         request = Request("PATCH", resource_path(_kind(kind), namespace, name), patch, PATCH_TYPES[type])
         return _object(self._transport.call(request))
 
-    def delete(self, kind: Kind | str, namespace: str, name: str, grace_seconds: int | None = None) -> Object:
-        """Tell an object to end. The object as it is now, or a Status if it is gone already."""
-        options: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
-        if grace_seconds is not None:
-            options["gracePeriodSeconds"] = grace_seconds
-        return self._call("DELETE", resource_path(_kind(kind), namespace, name), options)
+    def delete(self, kind: Kind | str, namespace: str, name: str, options: DeleteOptions = AS_IT_IS) -> str:
+        """Tell an object to end. Its uid: it is gone when no object has that any more."""
+        told = self._call("DELETE", resource_path(_kind(kind), namespace, name), options.body())
+        place = told.get("details", {}) if told["kind"] == "Status" else told["metadata"]
+        return str(place.get("uid", ""))
 
     def scale(self, kind: Kind | str, namespace: str, name: str) -> Object:
         """An object's autoscaling/v1 Scale."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,14 +48,19 @@ class _UnixConnection(http.client.HTTPConnection):
             raise TestbedError(f"no daemon answers at {self._path}: {error.strerror}") from error
 
 
+def say_nothing(_: str) -> None:
+    """What to do with warnings where nobody reads them."""
+
+
 class Transport:
     """A connection that is kept, and one more for each stream. For one thread.
 
-    `timeout` is how many seconds an answer may stay away (None: for ever); streams have none.
+    `timeout` is how many seconds an answer may stay away (None: for ever); streams have none. `warn` is called
+    with each warning that comes with an answer.
     """
 
-    def __init__(self, path: Path, timeout: float | None = None) -> None:
-        self._path = path
+    def __init__(self, path: Path, timeout: float | None, warn: Callable[[str], None]) -> None:
+        self._path, self._warn = path, warn
         self._connection = _UnixConnection(path, timeout)
 
     def call(self, request: Request) -> Any:
@@ -103,7 +108,10 @@ class Transport:
             body = json.dumps(request.body).encode()
             headers["Content-Type"] = request.content_type
         connection.request(request.method, request.target, body, headers)
-        return connection.getresponse()
+        response = connection.getresponse()
+        for warning in response.headers.get_all("Warning", ()):
+            self._warn(_warning_text(warning))
+        return response
 
 
 @contextmanager
@@ -121,6 +129,13 @@ def _failure(body: bytes) -> TestbedError:
     if not isinstance(status, dict) or status.get("kind") != "Status":
         return TestbedError(f"the daemon refuses without a reason: {body[:200]!r}")
     return error_from_json(status["testbed"]) if "testbed" in status else StatusError(status)
+
+
+def _warning_text(header: str) -> str:
+    """The text of a warning (RFC 7234, 5.5): `299 - "text"`."""
+    _, quote, rest = header.partition('"')
+    text = rest.rpartition('"')[0] if quote else header
+    return text.replace('\\"', '"').replace("\\\\", "\\")
 
 
 def _parsed(body: bytes) -> Any:

@@ -7,6 +7,7 @@ part of the path.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from testbed.errors import UsageError
@@ -30,6 +31,28 @@ class Query:
         """As parameters of the API."""
         told = {"labelSelector": self.labels, "fieldSelector": self.fields, "resourceVersion": self.version}
         return {name: value for name, value in told.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOptions:
+    """How an object ends: `grace_seconds` instead of its own; what depends on it goes by `propagation`
+    (Background, Foreground or Orphan); or nothing happens at all (`dry_run`).
+    """
+
+    grace_seconds: int | None = None
+    propagation: str = "Background"
+    dry_run: bool = False
+
+    def body(self) -> dict[str, Any]:
+        """As the API's DeleteOptions."""
+        body: dict[str, Any] = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "propagationPolicy": self.propagation,
+        }
+        if self.grace_seconds is not None:
+            body["gracePeriodSeconds"] = self.grace_seconds
+        return body | ({"dryRun": ["All"]} if self.dry_run else {})
 
 
 @dataclass(frozen=True, slots=True)
