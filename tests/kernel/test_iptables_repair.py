@@ -16,7 +16,7 @@ from testbed.datapaths.iptables import CHOICES, datapath
 from testbed.datapaths.iptables.datapath import IptablesDatapath
 from testbed.datapaths.iptables.ruleset import Ruleset, parse
 from testbed.machine.netns import Netns
-from testbed.proxier.plan import NodePlan
+from testbed.proxier.plan import NodePlan, PlanDelta
 from testbed.proxier.proxier import Proxier
 from tests.namespaces import fresh_namespace
 from tests.require import require
@@ -203,6 +203,38 @@ def test_tables_of_nftables_itself_are_nobody_s_of_ours(alone: Lab) -> None:
     before = alone.node.run(["nft", "list", "table", "inet", "mine"]).stdout
     alone.full().target.remove(alone.node)
     assert alone.node.run(["nft", "list", "table", "inet", "mine"]).stdout == before
+
+
+REFERENCES = f"-t nat -N MINE\n-t nat -A MINE -j {CLUSTER_IP}\n-t nat -A OUTPUT -g KUBE-SERVICES"
+
+
+def test_a_stale_chain_that_others_jump_to_is_empty_until_they_let_go(alone: Lab) -> None:
+    """The kernel does not delete a chain in use, and would refuse the whole input with it."""
+    alone.iptables(REFERENCES)
+    alone.plan = NodePlan(alone.plan.facts)
+    nat = alone.full().held["nat"].chains
+    assert nat[CLUSTER_IP] == []
+    assert [chain for chain in nat if chain.startswith(("KUBE-SVC-", "KUBE-SEP-"))] == [CLUSTER_IP]
+    alone.iptables("-t nat -F MINE")
+    assert CLUSTER_IP not in alone.full().held["nat"].chains
+
+
+def test_a_delta_over_a_chain_that_others_jump_to_gets_there_by_a_full_pass(alone: Lab) -> None:
+    alone.iptables(REFERENCES)
+    key = next(key for key in alone.plan.services if str(key) == "default/clusterip:http")
+    left = NodePlan(alone.plan.facts, {k: plan for k, plan in alone.plan.services.items() if k != key})
+    delta = PlanDelta({}, frozenset({key}), {key: alone.plan.services[key]})
+    assert alone.target.apply(alone.node, left, delta).full
+    assert alone.held["nat"].chains[CLUSTER_IP] == []
+
+
+def test_removal_empties_what_others_jump_to(alone: Lab) -> None:
+    alone.iptables(REFERENCES)
+    before = theirs(alone.held)
+    alone.target.remove(alone.node)
+    left = {chain: rules for chain, rules in alone.held["nat"].chains.items() if chain.startswith("KUBE-")}
+    assert left == {CLUSTER_IP: [], "KUBE-SERVICES": []}
+    assert theirs(alone.held) == before
 
 
 # Damage

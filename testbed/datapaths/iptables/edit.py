@@ -17,6 +17,7 @@ from testbed.datapaths.iptables.ruleset import BUILT_IN, Ruleset, Table
 from testbed.datapaths.iptables.service import Fragment
 
 _PROBABILITY = re.compile(r"--probability (\S+)")
+_TARGET = re.compile(r"-[jg] (KUBE-\S+)")
 _REFERRERS = ("KUBE-FW-", "KUBE-EXT-", "KUBE-SVL-", "KUBE-SVC-", "KUBE-SEP-", names.MARK_MASQ)
 """Chains of table nat, each before those that it jumps to: the order in which they can be deleted."""
 
@@ -151,8 +152,23 @@ def difference(wanted: Ruleset, present: Ruleset) -> Edit:
                 table.written[chain] = rules
         for chain, jumps in JUMPS[name].items():
             _set_jumps(table, chain, _only(jumps, want, chain), _only(jumps, there, chain))
-        table.deleted = [c for c in there.chains if c not in want.chains and names.is_ours(name, c)]
+        stale = [c for c in there.chains if c not in want.chains and names.is_ours(name, c)]
+        held = _held_by_others(name, there) if stale else frozenset()
+        table.deleted = [chain for chain in stale if chain not in held]
+        table.written |= {chain: () for chain in stale if chain in held and there.chains[chain]}
     return edit
+
+
+def _held_by_others(name: str, table: Table) -> frozenset[str]:
+    """The chains that others' rules jump to. The kernel refuses to delete one, and with it the whole input."""
+    theirs = (
+        rule
+        for chain, rules in table.chains.items()
+        if not names.is_ours(name, chain)
+        for rule in rules
+        if rule not in JUMPS.get(name, {}).get(chain, ())
+    )
+    return frozenset(target for rule in theirs for target in _TARGET.findall(rule))
 
 
 def _only(jumps: Sequence[str], table: Table, chain: str) -> list[str]:
