@@ -9,9 +9,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
@@ -27,7 +26,6 @@ from testbed.proxier.proxier import Change, Proxier, Settings
 log = logging.getLogger(__name__)
 
 WATCHED = ("EndpointSlice", "Node", "Service")
-RETRY_SECONDS = 1.0
 RESYNC_TIMEOUT = 600.0
 KEPT_SYNCS = 10_000
 # Names of KubeProxyConfiguration that stand beside the datapath's own options in `kubeProxy.<mode>`.
@@ -82,19 +80,19 @@ class Agent:
         followers: Sequence[Follower] = (),
     ) -> None:
         self.netns = Netns(node["metadata"]["name"])
+        self._node, self._cluster = node, cluster
         self.syncs: deque[Sync] = deque(maxlen=KEPT_SYNCS)
         self.failure = ""
         self.datapath = datapath
         self._followers = tuple(followers)
         self._store = store
         self._watch = store.watch(WATCHED)
-        known, labels = facts(node, cluster), node["metadata"].get("labels", {})
-        self._new_proxier = partial(Proxier, known, labels, settings(cluster, known))
-        self._proxier = self._new_proxier()
-        self._pace = Pace(cluster.kube_proxy.min_sync_period)
+        self._proxier = _proxier(node, cluster)
+        self._pace = Pace(cluster.kube_proxy.min_sync_period, cluster.kube_proxy.sync_period)
         self._synced = 0
-        self._programmed = False
+        self._programmed = False  # or the next round is a full one
         self._stopping = False
+        self._alarmed = threading.Event()
         self._resync = threading.Event()
         self._resynced = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"agent-{self.netns.name}", daemon=True)
@@ -137,9 +135,14 @@ class Agent:
                 f"agent of {self.name}: no full pass within {RESYNC_TIMEOUT:g} s. {self.failure}"
             )
 
+    def look(self) -> None:
+        """Look soon whether the rules are still there. For any thread: an alarm has rung."""
+        self._alarmed.set()
+        self._watch.poke()
+
     def _run(self) -> None:
         while True:
-            events = self._noticed(self._watch.drain(RETRY_SECONDS if self.failure else None))
+            events = self._noticed(self._watch.drain(self._pace.patience()))
             self._resync.wait(self._pace.pause())  # who asks for a full pass does not want to wait for it
             if self._stopping:
                 return
@@ -147,9 +150,10 @@ class Agent:
             with self._store.transaction():
                 version = self._store.version
                 events += self._noticed(self._watch.drain())
-                again = self._resync.is_set()
+                again = self._resync.is_set() or self._is_another_node(events)
                 changes = self._everything() if again else events
             try:
+                self._look_after_rules()
                 self._round(changes, again=again)
             except TestbedError as error:
                 self.failure, self._programmed = str(error), False
@@ -167,6 +171,29 @@ class Agent:
             follower.noticed(changes)
         return changes
 
+    def _is_another_node(self, changes: Sequence[Change]) -> bool:
+        """Other addresses or pod ranges of the node are another beginning: kube-proxy starts anew, too."""
+        for kind, _, new in changes:
+            if kind == "Node" and new is not None and new["metadata"]["name"] == self.name:
+                before, self._node = facts(self._node, self._cluster), new
+                if facts(new, self._cluster) != before:
+                    return True
+        return False
+
+    def _look_after_rules(self) -> None:
+        """Sees to a full pass if the rules were flushed, or if the last full pass is long ago."""
+        if self._programmed and (self._alarmed.is_set() or self._pace.look_due()):
+            self._alarmed.clear()
+            self._programmed = self.datapath.intact(self.netns)
+            self._pace.looked(intact=self._programmed)
+            if not self._programmed:
+                log.warning("agent of %s: the rules were flushed by somebody else", self.name)
+        if self._programmed and self._pace.full_due():
+            if self.datapath.spares_full_passes(self.plan):
+                self._pace.skipped()
+            else:
+                self._programmed = False
+
     def _everything(self) -> list[Change]:
         return [(kind, None, obj) for kind in WATCHED for obj in self._store.list(kind)]
 
@@ -174,17 +201,18 @@ class Agent:
         """One round; with `again` the changes are all objects, and the plan so far is made anew."""
         start = time.perf_counter()
         if again:
-            self._proxier = self._new_proxier()
+            self._proxier = _proxier(self._node, self._cluster)
         delta = self._proxier.update(changes)
         plan = self._proxier.plan
         planned = time.perf_counter() - start
         full = again or not self._programmed
         if not full and not delta:
             return
+        applied = None
         try:
             applied = self.datapath.apply(self.netns, plan, None if full else delta)
         finally:
-            self._pace.ended()
+            self._pace.ended(full=bool(applied and applied.full), failed=applied is None)
         self._programmed = True
         self._record(planned, delta, applied)
         for follower in self._followers:
@@ -207,10 +235,21 @@ class Agent:
         return {"node": self.name, "synced": self._synced, "failure": self.failure, "lastSync": last}
 
 
+def _proxier(node: Object, cluster: ClusterConfig) -> Proxier:
+    known = facts(node, cluster)
+    return Proxier(known, node["metadata"].get("labels") or {}, settings(cluster, known))
+
+
 def facts(node: Object, cluster: ClusterConfig) -> NodeFacts:
-    """What a plan must know of the node itself."""
+    """What a plan must know of the node itself. The pods' ranges are the cluster's, or with detectLocalMode
+    NodeCIDR the node's own; of several of one family the first counts (kube-proxy's getLocalDetectors).
+    """
     ips = [ip_address(a["address"]) for a in node["status"]["addresses"] if a["type"] == "InternalIP"]
-    return NodeFacts(node["metadata"]["name"], tuple(ips), tuple(cluster.networking.pod_subnets))
+    ranges: Iterable[IPNetwork] = cluster.pod_ranges()
+    if cluster.kube_proxy.detect_local_mode == "NodeCIDR":
+        ranges = map(ip_network, node["spec"].get("podCIDRs") or ())
+    first = {network.version: network for network in reversed(list(ranges))}
+    return NodeFacts(node["metadata"]["name"], tuple(ips), tuple(first[v] for v in sorted(first)))
 
 
 def settings(cluster: ClusterConfig, known: NodeFacts) -> Settings:
@@ -223,6 +262,7 @@ def settings(cluster: ClusterConfig, known: NodeFacts) -> Settings:
         node_port_ranges=_node_port_ranges(proxy, known),
         detect_local=proxy.detect_local_mode,
         families=tuple(Family(version) for version in sorted(versions)),
+        interface=proxy.detect_local_interface,
     )
 
 

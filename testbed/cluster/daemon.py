@@ -20,6 +20,7 @@ from testbed.cluster.layout import pod_namespace
 from testbed.cluster.network import ClusterNetwork
 from testbed.cluster.podserver.client import PodServer
 from testbed.cluster.readiness import Readiness
+from testbed.cluster.sentry import Sentry
 from testbed.cluster.server import Server
 from testbed.cluster.verbs import Verbs
 from testbed.datapaths import find
@@ -53,6 +54,7 @@ class Daemon:
         self.manager = Manager(self.store, all_controllers(cluster))
         self.kubelets: Kubelets | None = None
         self.agents: dict[str, Agent] = {}
+        self.sentry = Sentry()
         self.readiness = Readiness(self.store, self.manager, self.agents)
         self.api = Api(self.store, self.registry, self._log_file, self.health.check)
 
@@ -90,6 +92,9 @@ class Daemon:
             # A datapath of its own for each agent: it remembers what it wrote.
             agent = Agent(self.store, node, self.cluster, _datapath(self.cluster), [follower])
             self.agents[agent.name] = agent
+            alarm = agent.datapath.alarm(agent.netns)
+            if alarm:
+                self.sentry.watch(alarm, agent.look)
 
     def agent(self, node: str) -> Agent:
         """The agent of a node. Raises NotFound."""

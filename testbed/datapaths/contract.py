@@ -6,6 +6,7 @@ object with the members of `Datapath`. Nothing else has to be edited to add one 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -40,6 +41,10 @@ class Node(Protocol):
         """Run a program in the node's namespaces. Raises CommandFailed if `check` and its status is not 0."""
         ...
 
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket that lives in the node's network namespace."""
+        ...
+
 
 class Machine(Protocol):
     """What a probe may ask of this machine before any node exists."""
@@ -62,7 +67,6 @@ class Applied:
     restore_seconds: float
     lines: int  # lines of input handed to the kernel's tool
     bytes: int
-    refused: bool = False  # a delta was tried first, and the kernel would not have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,22 @@ class Observed:
 
     frontends: tuple[ObservedFrontend, ...]
     size: Mapping[str, int]  # e.g. {"chains": 40, "rules": 120}
+
+
+class Alarm(Protocol):
+    """Open in the kernel until it is closed. It becomes readable when something has happened."""
+
+    def fileno(self) -> int:
+        """The descriptor to wait for."""
+        ...
+
+    def rang(self) -> bool:
+        """Read what has happened; True if it is worth a look."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
 
 
 class Datapath(Protocol):
@@ -109,6 +129,18 @@ class Datapath(Protocol):
         """
         ...
 
+    def spares_full_passes(self, plan: NodePlan) -> bool:
+        """True if a plan is so large that the regular full pass is left out."""
+        ...
+
+    def intact(self, node: Node) -> bool:
+        """False if somebody has flushed or deleted what was applied, as far as a quick look can tell."""
+        ...
+
+    def alarm(self, node: Node) -> Alarm | None:
+        """Something that tells at once when `intact` may have become false; None where the kernel does not tell."""
+        ...
+
     def observe(self, node: Node) -> Observed:
         """Read the kernel's state back. Changes nothing."""
         ...
@@ -126,6 +158,7 @@ DatapathOptions = Mapping[str, Any]
 """Settings of a datapath as the Cluster document has them, e.g. `{"variant": "legacy"}` for iptables."""
 
 __all__ = [
+    "Alarm",
     "Applied",
     "Datapath",
     "DatapathOptions",

@@ -31,6 +31,7 @@ class FakeDatapath:
     refuses: str = ""
     calls: list[Call] = field(default_factory=list)
     plans: dict[str, NodePlan] = field(default_factory=dict)
+    flushed: set[str] = field(default_factory=set)
     attempts: int = 0
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -52,9 +53,27 @@ class FakeDatapath:
         if self.refuses:
             raise CommandFailed(["fake"], 1, self.refuses, where=node.name)
         text = self.render(plan)
+        self.flushed -= {node.name} if delta is None else set()
         self.plans[node.name] = plan
         self.calls.append(Call(node.name, plan, delta))
         return Applied(delta is None, 0.0, 0.0, text.count("\n"), len(text))
+
+    def spares_full_passes(self, plan: NodePlan) -> bool:  # noqa: ARG002
+        """Memory has room for any plan."""
+        return False
+
+    def intact(self, node: Node) -> bool:
+        """False once `flush` was called, until the next full pass."""
+        return node.name not in self.flushed
+
+    def alarm(self, node: Node) -> None:  # noqa: ARG002
+        """Memory does not tell."""
+        return
+
+    def flush(self, node: str) -> None:
+        """What somebody else does to a node behind the datapath's back."""
+        self.plans.pop(node, None)
+        self.flushed.add(node)
 
     def observe(self, node: Node) -> Observed:
         """The frontends of the plan that was applied last."""

@@ -41,7 +41,9 @@ def load(name: str, options: DatapathOptions | None = None) -> Datapath:
 
 
 def _methods() -> dict[str, None]:
-    return dict.fromkeys(("missing", "render", "apply", "observe", "show", "remove"))
+    return dict.fromkeys(
+        name for name, member in vars(Datapath).items() if callable(member) and name[0] != "_"
+    )
 
 
 def _known(name: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from testbed.datapaths.contract import (
+    Alarm,
     Applied,
     DatapathOptions,
     Machine,
@@ -20,7 +21,9 @@ from testbed.datapaths.contract import (
     Observed,
 )
 from testbed.datapaths.iptables import ruleset
+from testbed.datapaths.iptables.canary import CanaryAlarm
 from testbed.datapaths.iptables.edit import Edit, difference, ours
+from testbed.datapaths.iptables.names import CANARY, TOP_LEVEL
 from testbed.datapaths.iptables.observe import frontends
 from testbed.datapaths.iptables.render import TOOLS, is_large, state, text
 from testbed.datapaths.iptables.ruleset import Ruleset
@@ -127,8 +130,8 @@ class _Meter:
             self.bytes += len(content)
             self.restore_seconds += tool.change(content).seconds
 
-    def applied(self, *, full: bool, refused: bool = False) -> Applied:
-        return Applied(full, self.render_seconds, self.restore_seconds, self.lines, self.bytes, refused)
+    def applied(self, *, full: bool) -> Applied:
+        return Applied(full, self.render_seconds, self.restore_seconds, self.lines, self.bytes)
 
 
 class IptablesDatapath:
@@ -161,13 +164,13 @@ class IptablesDatapath:
         Each table changes at once. Raises CommandFailed if the full pass is refused too; what was there
         before is then put back.
         """
-        before, refused = self._states.pop(node.name, None), False
+        before = self._states.pop(node.name, None)
         if delta is not None and before is not None and before.facts == plan.facts:
             try:
                 return self._apply_delta(node, before, delta)
             except CommandFailed:
-                refused = True  # as kube-proxy: the full pass mends it, or says what is wrong
-        return self._apply_whole(node, plan, refused=refused)
+                pass  # as kube-proxy: the full pass mends it, or says what is wrong
+        return self._apply_whole(node, plan)
 
     def _apply_delta(self, node: Node, held: _State, delta: PlanDelta) -> Applied:
         meter = _Meter()
@@ -182,7 +185,7 @@ class IptablesDatapath:
         self._states[node.name] = held
         return meter.applied(full=False)
 
-    def _apply_whole(self, node: Node, plan: NodePlan, *, refused: bool) -> Applied:
+    def _apply_whole(self, node: Node, plan: NodePlan) -> Applied:
         meter = _Meter()
         counted = {family: plan.known_endpoints(family) for family in TOOLS}
         spellings = self._prepare(node, plan, counted)
@@ -203,7 +206,7 @@ class IptablesDatapath:
                 meter.write(tool, difference(ours(present), tool.present()))
             raise
         self._states[node.name] = _State(plan.facts, spellings, counted)
-        return meter.applied(full=True, refused=refused)
+        return meter.applied(full=True)
 
     def _prepare(self, node: Node, plan: NodePlan, endpoints: Mapping[Family, int]) -> dict[Family, Spelling]:
         """Counters and settings that the rules rest on; returns how to spell the rules on this node."""
@@ -216,6 +219,18 @@ class IptablesDatapath:
             self._route_localnet[node.name] = "0"
             set_route_localnet(node, "1")
         return spellings
+
+    def spares_full_passes(self, plan: NodePlan) -> bool:
+        """kube-proxy's large-cluster mode has no hourly full sync."""
+        return any(is_large(plan.known_endpoints(family)) for family in TOOLS)
+
+    def intact(self, node: Node) -> bool:
+        """Looks for the canary chains, as kube-proxy's monitor does; in all tables, not in mangle alone."""
+        return all(self._tool(node, family).has(table, CANARY) for family in TOOLS for table in TOP_LEVEL)
+
+    def alarm(self, node: Node) -> Alarm | None:
+        """nf_tables tells of each chain that is deleted; the old tables tell nothing."""
+        return CanaryAlarm(node) if self.variant == "nft" else None
 
     def observe(self, node: Node) -> Observed:
         """The frontends that the rules make, from iptables-save; `size`: chains, rules, rules by table."""

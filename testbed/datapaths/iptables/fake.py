@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 import re
+import socket
 from collections.abc import Callable, Sequence
 
 from testbed.datapaths.iptables import ruleset
 from testbed.datapaths.iptables.ruleset import BUILT_IN, Ruleset, Table
-from testbed.errors import CommandFailed
+from testbed.errors import CommandFailed, KernelStateError
 from testbed.machine.run import Result
 
 _TARGET = re.compile(r"-j (KUBE-\S+)")
@@ -43,13 +44,21 @@ class FakeNode:
             return self._nfacct(argv)
         if program == "sysctl":
             return self._sysctl(argv, arguments)
-        tool, _, verb = program.split("-")
+        tool, _, verb = (*program.split("-"), "")[:3]
+        if not verb:  # iptables-VARIANT -w SECONDS -t TABLE -S CHAIN
+            *_, table, _, chain = arguments
+            there = chain in self.rulesets[tool].get(table, Table()).chains
+            return Result(tuple(argv), 0 if there else 1, "", "", 0.0)
         if verb == "save":
             return Result(tuple(argv), 0, ruleset.text(self.rulesets[tool]), "", 0.0)
         text = stdin if isinstance(stdin, str) else (stdin or b"").decode()
         self.inputs.append(text)
         self._restore(tool, text, argv)
         return Result(tuple(argv), 0, "", "", 0.0)
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """Raises KernelStateError: dictionaries announce nothing."""
+        raise KernelStateError(f"{self.name} has no sockets ({family}, {kind}, {protocol})")
 
     def _nfacct(self, argv: Sequence[str]) -> Result:
         if self.counters is None:

@@ -26,6 +26,9 @@ LOCK_SECONDS = 60
 """How long `legacy` waits for its lock file, in seconds. kube-proxy waits 5, but has its machine for itself;
 here the nodes of a cluster share one file, and a whole pass over 10,000 Services holds it for seconds."""
 
+NO_CHAIN = 1
+"""The status with which iptables says that there is no such chain (PARAMETER_PROBLEM is 2, RESOURCE_PROBLEM 4)."""
+
 ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet"
 TCP_BE_LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
 
@@ -45,6 +48,14 @@ class Tool:
     def present(self) -> Ruleset:
         """The node's ruleset, read."""
         return parse(self.save())
+
+    def has(self, table: str, chain: str) -> bool:
+        """True if a table has a chain. Changes nothing. Raises CommandFailed if that cannot be told."""
+        argv = [f"{TOOLS[self.family]}-{self.variant}", "-w", str(LOCK_SECONDS), "-t", table, "-S", chain]
+        result = self.node.run(argv, check=False)
+        if result.status not in (0, NO_CHAIN):  # e.g. the lock was not to be had
+            raise CommandFailed(argv, result.status, result.stderr, where=self.node.name)
+        return result.status == 0
 
     def change(self, text: str) -> Result:
         """Change only the chains and rules that `text` names. Raises CommandFailed."""

@@ -48,15 +48,19 @@ class Networking:
 class KubeProxy:
     """kube-proxy's settings (KubeProxyConfiguration v1alpha1) with its defaults; periods in seconds.
 
-    `options` is what stands under `kubeProxy.<mode>`, as it was written, for the datapath of that mode.
+    `options` is what stands under `kubeProxy.<mode>`, as it was written, for the datapath of that mode;
+    `conntrack` the section of that name.
     """
 
     masquerade_all: bool = False
     localhost_node_ports: bool = True
     node_port_addresses: tuple[str, ...] = ()  # networks, or the one word "primary"; empty: every address
     detect_local_mode: str = "ClusterCIDR"
+    detect_local_interface: str = ""  # of the modes BridgeInterface and InterfaceNamePrefix
+    cluster_cidr: str | None = None  # None: the pods' subnets; empty: pods are not told from others
     min_sync_period: float = 1.0
     sync_period: float = 30.0
+    conntrack: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -70,6 +74,13 @@ class ClusterConfig:
     kube_proxy: KubeProxy = KubeProxy()
     clients: int = 1
 
+    def pod_ranges(self) -> tuple[IPNetwork, ...]:
+        """By which kube-proxy tells pods' packets in mode ClusterCIDR."""
+        cidr = self.kube_proxy.cluster_cidr
+        if cidr is None:
+            return self.networking.pod_subnets
+        return tuple(map(ip_network, subnets_of(cidr))) if cidr else ()
+
     def to_json(self) -> dict[str, Any]:
         """As JSON, for a socket or a result file."""
         net, proxy = self.networking, self.kube_proxy
@@ -82,7 +93,11 @@ class ClusterConfig:
                 **{name: [str(subnet) for subnet in getattr(net, name)] for name in _SUBNETS},
             },
             "kube_proxy": {name: getattr(proxy, name) for name in _PLAIN_SETTINGS}
-            | {"node_port_addresses": list(proxy.node_port_addresses), "options": dict(proxy.options)},
+            | {
+                "node_port_addresses": list(proxy.node_port_addresses),
+                "conntrack": dict(proxy.conntrack),
+                "options": dict(proxy.options),
+            },
             "clients": self.clients,
         }
 
@@ -101,6 +116,8 @@ _PLAIN_SETTINGS = (
     "masquerade_all",
     "localhost_node_ports",
     "detect_local_mode",
+    "detect_local_interface",
+    "cluster_cidr",
     "min_sync_period",
     "sync_period",
 )
@@ -169,13 +186,19 @@ def _kube_proxy(fields: Mapping[str, Any], mode: str) -> KubeProxy:
     options = fields.get(mode, {})
     iptables = fields.get("iptables", {})
     marks = fields.get("nftables", {}) if mode == "nftables" else iptables
+    detect = fields.get("detectLocal", {})
+    interfaces = {"BridgeInterface": "bridgeInterface", "InterfaceNamePrefix": "interfaceNamePrefix"}
+    detect_local_mode = fields.get("detectLocalMode", "ClusterCIDR")
     least = "0" if mode == "ipvs" else "1s"  # KubeProxyConfiguration's defaults for minSyncPeriod
     return KubeProxy(
         masquerade_all=marks.get("masqueradeAll", False),
         localhost_node_ports=iptables.get("localhostNodePorts", True),
         node_port_addresses=tuple(fields.get("nodePortAddresses", ())),
-        detect_local_mode=fields.get("detectLocalMode", "ClusterCIDR"),
+        detect_local_mode=detect_local_mode,
+        detect_local_interface=detect.get(interfaces.get(detect_local_mode, ""), ""),
+        cluster_cidr=fields.get("clusterCIDR"),
         min_sync_period=seconds(options.get("minSyncPeriod", least)) or 0.0,
         sync_period=seconds(options.get("syncPeriod", "30s")) or 0.0,
+        conntrack=fields.get("conntrack", {}),
         options=options,
     )

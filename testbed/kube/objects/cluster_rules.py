@@ -11,7 +11,15 @@ from typing import Any
 
 from testbed.kube.objects.addresses import NODE_POD_PREFIX, NODE_SUBNETS, OUTSIDE_SUBNETS, IPNetwork
 from testbed.kube.objects.cluster import cluster_of, named_nodes, seconds, subnets_of
-from testbed.kube.objects.fields import FieldError, FieldErrors, forbidden, invalid, one_of, too_many
+from testbed.kube.objects.fields import (
+    FieldError,
+    FieldErrors,
+    forbidden,
+    invalid,
+    one_of,
+    required,
+    too_many,
+)
 from testbed.kube.objects.ips import cidr, network_of
 from testbed.kube.objects.names import dns_label, labels, named
 from testbed.kube.objects.source import child
@@ -21,6 +29,15 @@ MAX_NODES = 250  # the node network is a /24
 _FAMILIES = {"dual": [4, 6], "ipv4": [4], "ipv6": [6]}
 _MODES = ("ebpf", "iptables", "ipvs", "nftables", "none")  # with none, as kind has it, there is no datapath
 _ROLES = ("control-plane", "worker")
+_DETECT_LOCAL = {
+    "BridgeInterface": "bridgeInterface",
+    "ClusterCIDR": "",
+    "InterfaceNamePrefix": "interfaceNamePrefix",
+    "NodeCIDR": "",
+}
+"""The values of detectLocalMode, each with the field of detectLocal that it needs."""
+
+_DEVICE = re.compile(r"[^\s/+]{1,15}")
 _VARIANTS = ("legacy", "nft")
 _SUBNETS = ("podSubnet", "serviceSubnet", "loadBalancerSubnet")
 _MAX_SERVICE_BITS = 20  # kube-apiserver: "specified --service-cluster-ip-range is too large"
@@ -71,7 +88,7 @@ def _kube_proxy(fields: Part) -> FieldErrors:
         elif len(addresses) > 1:
             detail = '"primary" must be the only value'  # KubeProxyConfiguration.NodePortAddressesPrimary
             yield invalid(child("kubeProxy.nodePortAddresses", i), text, detail)
-    yield from _detect_local_mode(fields.get("detectLocalMode", "ClusterCIDR"))
+    yield from _detect_local(fields)
     yield from one_of(
         "kubeProxy.iptables.variant", fields.get("iptables", {}).get("variant", "nft"), _VARIANTS
     )
@@ -79,13 +96,39 @@ def _kube_proxy(fields: Part) -> FieldErrors:
         for name in ("minSyncPeriod", "syncPeriod"):
             if name in fields.get(mode, {}):
                 yield from _duration(f"kubeProxy.{mode}.{name}", fields[mode][name])
+        yield from _periods(f"kubeProxy.{mode}", fields.get(mode, {}))
+    for name, value in fields.get("conntrack", {}).items():
+        if name.endswith("Timeout"):
+            yield from _duration(f"kubeProxy.conntrack.{name}", value)
 
 
-def _detect_local_mode(mode: str) -> FieldErrors:
-    if mode in ("NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"):
-        yield forbidden("kubeProxy.detectLocalMode", f"{mode} is not available yet", "write ClusterCIDR")
-    else:
-        yield from one_of("kubeProxy.detectLocalMode", mode, ("ClusterCIDR",))
+def _detect_local(fields: Part) -> FieldErrors:
+    """A device's name where the mode needs one, and networks (kube-proxy's validation of its configuration)."""
+    mode, detect = fields.get("detectLocalMode", "ClusterCIDR"), fields.get("detectLocal", {})
+    yield from one_of("kubeProxy.detectLocalMode", mode, tuple(_DETECT_LOCAL))
+    name = _DETECT_LOCAL.get(mode, "")
+    if name:
+        path, device = f"kubeProxy.detectLocal.{name}", detect.get(name, "")
+        if not device:
+            yield required(path)
+        elif not _DEVICE.fullmatch(device):
+            yield invalid(path, device, "must be the name of a device, or how it begins", "e.g. veth")
+    for text in subnets_of(fields.get("clusterCIDR") or "") if fields.get("clusterCIDR") else ():
+        yield from cidr("kubeProxy.clusterCIDR", text)
+
+
+def _periods(path: str, fields: Part) -> FieldErrors:
+    """kube-proxy's rule: a period there must be, and it is no shorter than the least time between two rounds."""
+    least, period = fields.get("minSyncPeriod", "0"), fields.get("syncPeriod", "30s")
+    shortest, length = (seconds(each) if isinstance(each, str) else None for each in (least, period))
+    if shortest is None or length is None:
+        return  # said by _duration
+    if not length:
+        yield invalid(f"{path}.syncPeriod", period, "must be greater than 0", "e.g. 30s")
+    elif shortest > length:
+        yield invalid(
+            f"{path}.syncPeriod", period, f"must be greater than or equal to minSyncPeriod ({least})"
+        )
 
 
 def _duration(path: str, value: Any) -> FieldErrors:

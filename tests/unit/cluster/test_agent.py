@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from testbed.errors import CommandFailed
 from testbed.kube.controllers import create_nodes
 from testbed.kube.objects import default_cluster
 from testbed.kube.store import Store
-from testbed.proxier.plan import NodePlan, PlanDelta
+from testbed.proxier.plan import IPNetwork, NodeFacts, NodePlan, PlanDelta
 from tests.waiting import until
 
 LONG = 3600.0  # a period whose end no test sees
@@ -27,9 +28,11 @@ class Notes:
     name = "notes"
     features: frozenset[str] = frozenset()
 
-    def __init__(self, refusals: int = 0) -> None:
+    def __init__(self, refusals: int = 0, large: bool = False) -> None:
         self.applied: list[tuple[bool, list[str]]] = []  # full?, names of the Services in the plan
-        self._refusals = refusals
+        self.facts: list[NodeFacts] = []
+        self.flushed = False
+        self._refusals, self._large = refusals, large
 
     def missing(self, machine: Machine) -> tuple[Missing, ...]:
         return ()
@@ -41,8 +44,19 @@ class Notes:
         if self._refusals:
             self._refusals -= 1
             raise CommandFailed(["notes"], 1, "not today")
+        self.flushed = self.flushed and delta is not None
+        self.facts.append(plan.facts)
         self.applied.append((delta is None, sorted({key.name for key in plan.services})))
         return Applied(delta is None, 0.0, 0.0, 0, 0)
+
+    def spares_full_passes(self, plan: NodePlan) -> bool:
+        return self._large
+
+    def intact(self, node: Node) -> bool:
+        return not self.flushed
+
+    def alarm(self, node: Node) -> None:
+        return None
 
     def observe(self, node: Node) -> Observed:
         return Observed((), {})
@@ -62,10 +76,10 @@ def service(name: str, number: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running(datapath: Notes, period: float, store: Store) -> Iterator[Agent]:
+def running(datapath: Notes, period: float, store: Store, **settings: Any) -> Iterator[Agent]:
     """An agent of the only node, whose minSyncPeriod is `period` seconds."""
     default = default_cluster()
-    proxy = dataclasses.replace(default.kube_proxy, min_sync_period=period)
+    proxy = dataclasses.replace(default.kube_proxy, min_sync_period=period, **settings)
     cluster = dataclasses.replace(default, nodes=default.nodes[:1], kube_proxy=proxy)
     create_nodes(store, cluster)
     agent = Agent(store, store.list("Node")[0], cluster, datapath)
@@ -143,8 +157,95 @@ def test_a_deleted_service_is_waited_for() -> None:
 def test_a_refused_round_is_tried_again_as_a_full_one(refusals: int) -> None:
     store, notes = Store(), Notes(refusals)
     store.create(service("web", 10))
-    with running(notes, 0.0, store) as agent:
+    with running(notes, 0.0, store, sync_period=0.3) as agent:
         until(lambda: "not today" in agent.failure, "the failure to be told")
         obeyed(agent, store)
         assert agent.failure == ""
     assert notes.applied == [(True, ["web"])]
+
+
+def test_a_refused_round_is_not_tried_again_before_its_time() -> None:
+    store, notes = Store(), Notes(refusals=1)
+    store.create(service("web", 10))
+    with running(notes, 0.0, store) as agent:
+        until(lambda: "not today" in agent.failure, "the failure to be told")
+        assert notes.applied == []
+        store.create(service("api", 11))  # but a change is
+        obeyed(agent, store)
+    assert notes.applied == [(True, ["api", "web"])]
+
+
+@pytest.mark.parametrize("period", [0.05, LONG], ids=["by its own look", "by an alarm"])
+def test_rules_that_somebody_flushed_are_written_again(period: float) -> None:
+    store, notes = Store(), Notes()
+    with running(notes, 0.0, store, sync_period=period) as agent:
+        obeyed(agent, store)
+        notes.flushed = True
+        if period == LONG:
+            agent.look()
+        until(lambda: not notes.flushed, "the rules to be written again")
+    assert notes.applied == [(True, []), (True, [])]
+
+
+def test_an_alarm_for_nothing_writes_nothing() -> None:
+    store, notes = Store(), Notes()
+    with running(notes, 0.0, store) as agent:
+        obeyed(agent, store)
+        agent.look()
+        store.create(service("web", 10))
+        obeyed(agent, store)
+    assert notes.applied == [(True, []), (False, ["web"])]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("status", {"addresses": [{"type": "InternalIP", "address": "192.168.0.99"}]}),
+        ("spec", {"podCIDRs": ["10.99.0.0/24"]}),
+    ],
+)
+def test_a_node_with_other_addresses_or_ranges_begins_anew(field: str, value: dict[str, Any]) -> None:
+    store, notes = Store(), Notes()
+    with running(notes, 0.0, store, detect_local_mode="NodeCIDR") as agent:
+        obeyed(agent, store)
+        (node,) = store.list("Node")
+        store.update({**node, field: {**node[field], **value}})
+        obeyed(agent, store)
+    assert notes.applied == [(True, []), (True, [])]
+    assert notes.facts[0] != notes.facts[1]
+
+
+def test_a_node_s_status_otherwise_writes_nothing() -> None:
+    store, notes = Store(), Notes()
+    with running(notes, 0.0, store) as agent:
+        obeyed(agent, store)
+        (node,) = store.list("Node")
+        store.update({**node, "status": {**node["status"], "conditions": []}})
+        obeyed(agent, store)
+    assert notes.applied == [(True, [])]
+
+
+V4, V6 = ip_network("10.244.0.0/16"), ip_network("fd00:10:244::/56")
+MINE = (ip_network("10.244.0.0/24"), ip_network("fd00:10:244::/64"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "ranges", "device", "prefix"),
+    [
+        ({}, (V4, V6), "", ""),
+        ({"cluster_cidr": "10.244.0.0/16"}, (V4,), "", ""),  # the other family cannot tell pods
+        ({"cluster_cidr": "10.244.0.0/16,10.1.0.0/16"}, (V4,), "", ""),
+        ({"cluster_cidr": ""}, (), "", ""),
+        ({"detect_local_mode": "NodeCIDR"}, MINE, "", ""),
+        ({"detect_local_mode": "BridgeInterface", "detect_local_interface": "cbr0"}, (), "cbr0", ""),
+        ({"detect_local_mode": "InterfaceNamePrefix", "detect_local_interface": "veth"}, (), "", "veth"),
+    ],
+)
+def test_how_a_node_tells_pods(
+    settings: dict[str, Any], ranges: tuple[IPNetwork, ...], device: str, prefix: str
+) -> None:
+    store, notes = Store(), Notes()
+    with running(notes, 0.0, store, **settings) as agent:
+        obeyed(agent, store)
+    (found,) = notes.facts
+    assert (found.pod_ranges, found.pod_device, found.pod_device_prefix) == (ranges, device, prefix)

@@ -1,0 +1,30 @@
+"""One thread that listens to the datapaths' alarms of all nodes and tells the agents to look after their rules."""
+
+from __future__ import annotations
+
+import selectors
+import threading
+from collections.abc import Callable
+
+from testbed.datapaths.contract import Alarm
+
+
+class Sentry:
+    """Watches alarms. Begins with the first one; there may be none."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._thread = threading.Thread(target=self._run, name="sentry", daemon=True)
+
+    def watch(self, alarm: Alarm, look: Callable[[], None]) -> None:
+        """Call `look` in the sentry's thread whenever the alarm rings; it must be quick."""
+        self._selector.register(alarm, selectors.EVENT_READ, (alarm, look))
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                alarm, look = key.data
+                if alarm.rang():
+                    look()
