@@ -28,6 +28,7 @@ class Hosts:
 
     folder: Path = FOLDER
     _undo: list[tuple[str, list[str]]] = field(default_factory=list)
+    _added: set[tuple[str, str]] = field(default_factory=set)
 
     def prepare(self, names: Sequence[str]) -> None:
         """Lift the limits of hosts that will refuse."""
@@ -41,6 +42,7 @@ class Hosts:
     def add_addresses(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Give hosts more addresses, each by itself, so that no route comes with it."""
         for name, address in pairs:
+            self._added.add((name, address))
             given = ["dev", DEVICE, f"{address}/{128 if ':' in address else 32}"]
             quick = ["nodad"] if ":" in address else []
             self._change(name, ["address", "add", *given, *quick], ["address", "del", *given])
@@ -50,12 +52,18 @@ class Hosts:
         while self._undo:
             name, command = self._undo.pop()
             self._netns(name).run(command)
+        self._added.clear()
         for name in names:
             self._netns(name).call(_forget_connections)
 
     def addresses(self, names: Sequence[str]) -> dict[str, list[str]]:
-        """The global addresses that each host has."""
-        return {name: self._addresses(self._netns(name)) for name in names}
+        """The global addresses that each host has, those that it was given here at the end."""
+        return {
+            name: sorted(
+                self._addresses(self._netns(name)), key=lambda address: (name, address) in self._added
+            )
+            for name in names
+        }
 
     def _change(self, name: str, command: Sequence[str], undo: Sequence[str]) -> None:
         """Run `ip` with a command, and remember the one that takes it back, once."""

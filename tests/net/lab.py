@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from testbed.cluster.agent import WATCHED, datapath_options
+from testbed.cluster.agent import datapath_options
 from testbed.cluster.rpc import Client
 from testbed.errors import TestbedError
 from testbed.kube.objects import ClusterConfig
@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 COMMAND = str(Path(sys.executable).with_name("testbed"))
 CLIENTS = ("client1", "client2")
 READY_TIMEOUT = 60.0  # seconds; what takes a second on an idle machine may take many on a full one
+LOOK_SECONDS = 0.1  # how long a look at the nodes may take
 ANSWER_PATIENCE = 5.0  # seconds for an answer that must come: only a failing case waits that long
 SILENCE_PATIENCE = 0.25  # seconds without an answer before and after the controls
 UNUSED_PORT = 9  # nothing listens there on a node, so a connection to it is refused by the kernel
@@ -96,7 +97,7 @@ class Lab:
         """
         self.objects.delete_applied()
         until(lambda: self.objects.everything() == self._start, "the objects as they were", READY_TIMEOUT)
-        until(self._obeyed, "all nodes to have forgotten the services", READY_TIMEOUT)
+        self.client.call("wait", timeout=READY_TIMEOUT)
         until(lambda: not self._network()["pods"], "all pods' networks to be gone", READY_TIMEOUT)
         for node in self.nodes:
             left = self.client.call("observe", node=node)["frontends"]
@@ -230,11 +231,13 @@ class Lab:
         return {address for piece in slices for item in piece["endpoints"] for address in item["addresses"]}
 
     def _obeyed(self) -> bool:
-        """True when all agents have synced the latest object that concerns them."""
-        latest = max(
-            int(obj["metadata"]["resourceVersion"]) for kind in WATCHED for obj in self.objects.list(kind)
-        )
-        return all(agent["synced"] >= latest for agent in self.client.call("inspect")["agents"])
+        """True when all agents have synced the latest change that concerns them, deletions included."""
+        told: list[Mapping[str, Any]] = []
+        with contextlib.suppress(
+            TestbedError
+        ):  # pods that never become ready are in its way, but not in ours
+            self.client.call("wait", told.append, timeout=LOOK_SECONDS)
+        return bool(told) and told[-1]["synced"] == told[-1]["nodes"]
 
     def _network(self) -> Mapping[str, Any]:
         network: Mapping[str, Any] = self.client.call("inspect")["network"]
