@@ -27,6 +27,7 @@ class CanaryAlarm:
     def __init__(self, node: Node) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self._socket = node.socket(socket.AF_NETLINK, kind, NETLINK_NETFILTER)
+        self._socket.bind((0, 0))  # without a port of its own, a socket hears nothing
         self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
 
     def fileno(self) -> int:
