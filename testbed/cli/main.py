@@ -59,13 +59,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    arguments = _parsed(argv)
+    arguments = parsed(argv)
     # An ordinary user's PATH on Debian leaves out where ip and iptables are.
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     return int(arguments.run(arguments) or 0)
 
 
-def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+def parsed(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments of a command. Options may stand between its words, as in `get pods -n blue web`.
 
     What follows `--` is nobody's option: a command that takes such words (`trailing`) gets them as they are.
