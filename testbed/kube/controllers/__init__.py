@@ -11,6 +11,7 @@ from testbed.kube.controllers.events import EventKeeper
 from testbed.kube.controllers.eviction import TaintEviction
 from testbed.kube.controllers.loadbalancer import LoadBalancerController
 from testbed.kube.controllers.manager import Manager
+from testbed.kube.controllers.mirroring import MirroringController
 from testbed.kube.controllers.nodes import create_nodes
 from testbed.kube.controllers.replicaset import ReplicaSetController
 from testbed.kube.controllers.scheduler import Scheduler
@@ -30,6 +31,7 @@ def all_controllers(cluster: ClusterConfig) -> list[Controller]:
         Scheduler(),
         TaintEviction(),
         EndpointSliceController(),
+        MirroringController(),
         LoadBalancerController(cluster.networking.load_balancer_subnets),
         Collector(),
         EventKeeper(),

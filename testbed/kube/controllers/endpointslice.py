@@ -1,7 +1,8 @@
-"""EndpointSlices of Services with a selector (Kubernetes' pkg/controller/endpointslice).
+"""EndpointSlices and Endpoints of Services with a selector (Kubernetes' pkg/controller/endpointslice, endpoint).
 
 Keeps indexes, so that a pod's change touches only the Services that select it, and a Service only the pods
-that carry one of its labels. What an endpoint is says `endpoints.py`; how slices are laid out, `slices.py`.
+that carry one of its labels. What an endpoint is says `endpoints.py`; how slices are laid out, `slices.py`; whom an
+endpoint is for, `topology.py`; what the Endpoints object says, `endpointsobject.py`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.kube.controllers.endpoints import address_of, endpoint, ports_of
+from testbed.kube.controllers.endpointsobject import endpoints_object
+from testbed.kube.controllers.events import warn
 from testbed.kube.controllers.selectors import Labels, has_all, labels_of
 from testbed.kube.controllers.slices import SERVICE_NAME, Changes, Group, arrange, managed
+from testbed.kube.controllers.topology import ZONE, automatic, cpu_ratios, dealt_out, distributed
 from testbed.kube.store import Event, EventType, Key, Object, Store, key_of
 
-ZONE = "topology.kubernetes.io/zone"
+TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 
 Pair = tuple[str, str, str]  # namespace, label, value
 Name = tuple[str, str]  # namespace and name of a Service
@@ -31,7 +35,7 @@ class EndpointSliceController:
     """Writes only the slices that change."""
 
     name = "endpointslice"
-    kinds = ("EndpointSlice", "Node", "Pod", "Service")
+    kinds = ("EndpointSlice", "Endpoints", "Node", "Pod", "Service")
 
     def __init__(self) -> None:
         self._services: dict[Name, Object] = {}
@@ -39,6 +43,10 @@ class EndpointSliceController:
         self._pods: dict[Pair, dict[Key, Object]] = {}  # pods by each of their labels
         self._on_node: dict[str, dict[Key, Object]] = {}
         self._zones: dict[str, str] = {}
+        self._nodes: dict[str, Object] = {}
+        self._ratios: dict[str, float] | None = None  # of the zones' CPUs
+        self._automatic: dict[Name, None] = {}  # Services whose hints follow these
+        self._endpoints: dict[Name, Object] = {}
         self._slices: dict[Name, dict[str, Object]] = {}
         self._dirty: dict[Name, None] = {}
 
@@ -46,6 +54,7 @@ class EndpointSliceController:
         """Learn, then look at each Service that is concerned once."""
         learn = {
             "EndpointSlice": self._learn_slice,
+            "Endpoints": self._learn_endpoints,
             "Node": self._learn_node,
             "Pod": self._learn_pod,
             "Service": self._learn_service,
@@ -54,8 +63,12 @@ class EndpointSliceController:
             learn[event.object["kind"]](event)
         for name in list(self._dirty):
             service = self._services.get(name)
-            if service is not None and selector_of(service):
-                self._write(store, name, self._changes(store, name, service))
+            if service is None:
+                self._drop_endpoints(store, name)
+            elif selector_of(service):
+                pods = self._selected(service)
+                self._write(store, name, self._changes(store, name, service, pods))
+                self._write_endpoints(store, name, endpoints_object(service, pods, self._endpoints.get(name)))
         self._dirty.clear()
 
     def _learn_service(self, event: Event) -> None:
@@ -64,9 +77,13 @@ class EndpointSliceController:
         old = self._services.pop(name, None)
         if old is not None and selector_of(old):
             self._selecting[_index_pair(old)].discard(name)
+        self._automatic.pop(name, None)
         if event.type is EventType.DELETED:
+            self._dirty[name] = None
             return
         self._services[name] = service
+        if automatic(service):
+            self._automatic[name] = None
         if selector_of(service):
             self._selecting.setdefault(_index_pair(service), set()).add(name)
             self._dirty[name] = None
@@ -85,8 +102,26 @@ class EndpointSliceController:
                 slices[slice_["metadata"]["name"]] = slice_
             self._dirty[name] = None
 
+    def _learn_endpoints(self, event: Event) -> None:
+        name = event.object["metadata"]["namespace"], event.object["metadata"]["name"]
+        current = event.type is not EventType.DELETED
+        if current and self._endpoints.get(name) is event.object:
+            return  # our own writing
+        self._endpoints.pop(name, None)
+        if current:
+            self._endpoints[name] = event.object
+        if name in self._services:
+            self._dirty[name] = None
+
     def _learn_node(self, event: Event) -> None:
         name = event.object["metadata"]["name"]
+        self._nodes.pop(name, None)
+        if event.type is not EventType.DELETED:
+            self._nodes[name] = event.object
+        ratios = cpu_ratios(self._nodes.values())
+        if ratios != self._ratios:
+            self._ratios = ratios
+            self._dirty |= self._automatic
         zone = "" if event.type is EventType.DELETED else labels_of(event.object).get(ZONE, "")
         if self._zones.get(name, "") != zone:
             self._zones[name] = zone
@@ -117,18 +152,32 @@ class EndpointSliceController:
                 if has_all(labels_of(pod), selector_of(self._services[name])):
                     self._dirty[name] = None
 
-    def _changes(self, store: Store, name: Name, service: Object) -> Changes:
+    def _changes(self, store: Store, name: Name, service: Object, pods: Sequence[Object]) -> Changes:
         slices, namespace = self._slices.get(name, {}), name[0]
         existing = [slices[key] for key in sorted(slices)]
-        wanted = self._wanted(service)
+        wanted = self._hinted(store, service, self._wanted(service, pods))
         return arrange(
             service, wanted, existing, lambda n: store.get("EndpointSlice", namespace, n) is not None
         )
 
-    def _wanted(self, service: Object) -> dict[Group, dict[str, Object]]:
+    def _hinted(
+        self, store: Store, service: Object, wanted: dict[Group, dict[str, Object]]
+    ) -> dict[Group, dict[str, Object]]:
+        """The same endpoints with hints for zones and nodes, if the Service wants any."""
+        if not automatic(service):
+            return {group: distributed(service, endpoints) for group, endpoints in wanted.items()}
+        hinted: dict[Group, dict[str, Object]] = {}
+        for group, endpoints in wanted.items():
+            hinted[group], trouble = dealt_out(endpoints, self._ratios)
+            if trouble and endpoints:
+                message = f"{trouble}, addressType: {group[0]}"
+                warn(store, "endpoint-slice-controller", service, "TopologyAwareHintsDisabled", message)
+        return hinted
+
+    def _wanted(self, service: Object, selected: Sequence[Object]) -> dict[Group, dict[str, Object]]:
         """The Service's endpoints by family and ports; an empty group for a family without any."""
         wanted: dict[Group, dict[str, Object]] = {}
-        pods = [(pod, ports_of(service, pod)) for pod in self._selected(service)]
+        pods = [(pod, ports_of(service, pod)) for pod in selected]
         for family in service["spec"].get("ipFamilies") or ("IPv4",):
             for pod, ports in pods:
                 address = address_of(pod, family)
@@ -153,9 +202,36 @@ class EndpointSliceController:
             store.delete(*key_of(slice_))
             del slices[slice_["metadata"]["name"]]
         for slice_ in changes.create:
-            slices[slice_["metadata"]["name"]] = store.create(slice_)
+            slices[slice_["metadata"]["name"]] = store.create(_stamped(slice_, store, 1))
         for slice_ in changes.update:
-            slices[slice_["metadata"]["name"]] = store.update(slice_)
+            number = int(slice_["metadata"].get("generation", 1)) + 1
+            slices[slice_["metadata"]["name"]] = store.update(_stamped(slice_, store, number))
+
+    def _write_endpoints(self, store: Store, name: Name, new: Object) -> None:
+        old = self._endpoints.get(name)
+        if old is None:
+            self._endpoints[name] = store.create(_stamped(new, store))
+        elif new != old:
+            self._endpoints[name] = store.update(_stamped(new, store))
+
+    def _drop_endpoints(self, store: Store, name: Name) -> None:
+        """Endpoints go with their Service, by name: nobody owns them."""
+        endpoints = self._endpoints.pop(name, None)
+        if endpoints is not None:
+            store.delete(*key_of(endpoints))
+
+
+def _stamped(obj: Object, store: Store, generation: int = 0) -> Object:
+    """With the time of the change that led to it, from which kube-proxy counts its programming latency.
+
+    Kubernetes takes it from the pods' conditions, in whole seconds; here it is when the controller saw the change.
+    """
+    metadata = dict(obj["metadata"])
+    stamp = store.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), TRIGGER_TIME: stamp}
+    if generation:
+        metadata["generation"] = generation
+    return {**obj, "metadata": metadata}
 
 
 def _pairs(pod: Object) -> list[Pair]:

@@ -20,12 +20,16 @@ KEPT_IN_NAMESPACE = 1000  # ours: they lie in memory
 
 def record(store: Store, component: str, obj: Object, reason: str, message: str) -> None:
     """Note that something normal happened to an object; a second time the same only counts it up."""
-    _record(store, (component, obj["spec"].get("nodeName", "")), obj, (NORMAL, reason, message))
+    _record(store, (component, _host(obj)), obj, (NORMAL, reason, message))
 
 
 def warn(store: Store, component: str, obj: Object, reason: str, message: str) -> None:
     """Note that something is wrong with an object."""
-    _record(store, (component, obj["spec"].get("nodeName", "")), obj, (WARNING, reason, message))
+    _record(store, (component, _host(obj)), obj, (WARNING, reason, message))
+
+
+def _host(obj: Object) -> str:
+    return str(obj.get("spec", {}).get("nodeName", ""))
 
 
 def _record(store: Store, source: tuple[str, str], obj: Object, what: tuple[str, str, str]) -> None:

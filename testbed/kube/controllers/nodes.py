@@ -14,6 +14,7 @@ from testbed.kube.objects import ClusterConfig, NodeConfig
 from testbed.kube.objects.addresses import NODE_POD_PREFIX, NODE_SUBNETS, IPNetwork
 from testbed.kube.store import Store
 
+NODE_CPUS = "1"  # the machine's are shared by all; equal shares are what topology hints need
 NOT_GIVEN = 3  # addresses of a pod range that no pod gets (cluster.network.PodAddresses)
 
 
@@ -64,8 +65,8 @@ def _node(config: NodeConfig, addresses: list[str], pod_ranges: list[str], now: 
     internal = [{"type": "InternalIP", "address": address} for address in addresses]
     status = {
         "addresses": [*internal, {"type": "Hostname", "address": config.name}],
-        "capacity": {"pods": _room(pod_ranges)},
-        "allocatable": {"pods": _room(pod_ranges)},
+        "capacity": {"cpu": NODE_CPUS, "pods": _room(pod_ranges)},
+        "allocatable": {"cpu": NODE_CPUS, "pods": _room(pod_ranges)},
         "conditions": [ready],
     }
     return {

@@ -8,7 +8,7 @@ from typing import Any
 from testbed.kube.api import Registry
 from testbed.kube.controllers import Manager, all_controllers, create_nodes
 from testbed.kube.controllers.metadata import pod_ready
-from testbed.kube.objects import Manifest
+from testbed.kube.objects import KINDS, Manifest
 from testbed.kube.store import Object, Store, terminating
 from tests.unit.kube.api.builders import cluster, stored
 
@@ -74,7 +74,8 @@ class Playground:
 
     def change(self, kind: str, name: str, **fields: Any) -> None:
         """Replace fields at the top of an object."""
-        self.store.mutate(kind, "default", name, lambda old: {**old, **fields})
+        namespace = "default" if KINDS[kind].namespaced else ""
+        self.store.mutate(kind, namespace, name, lambda old: {**old, **fields})
         self.settle()
 
     def report(self, pod: str, *, ready: bool = True, phase: str = "Running") -> None:

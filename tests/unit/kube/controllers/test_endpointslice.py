@@ -198,3 +198,45 @@ def test_news_without_consequence_write_nothing(play: Playground) -> None:
     status = {**play.get("Pod", "web-1")["status"], "startTime": "2026-01-01T00:00:00Z"}
     play.change("Pod", "web-1", status=status)
     assert play.store.version == version + 1
+
+
+def test_a_slice_counts_its_versions_and_tells_when_it_changed(play: Playground) -> None:
+    (before,) = [s for s in play.slices() if s["addressType"] == "IPv4"]
+    play.later(5)
+    play.report("web-1", ready=False)
+    (after,) = [s for s in play.slices() if s["addressType"] == "IPv4"]
+    assert after["metadata"]["generation"] == before["metadata"]["generation"] + 1
+    trigger = after["metadata"]["annotations"]["endpoints.kubernetes.io/last-change-trigger-time"]
+    assert trigger == play.store.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def zoned(*zones: str) -> Playground:
+    """A node and a ready pod in each of these zones."""
+    ground = Playground(nodes=len(zones))
+    for number, zone in enumerate(zones, 1):
+        labels = {"topology.kubernetes.io/zone": zone}
+        ground.apply(manifest("Node", f"node{number}", metadata={"labels": labels}))
+        ground.apply(pod(f"web-{number}", nodeName=f"node{number}"))
+    ground.all_ready()
+    return ground
+
+
+def hints(play: Playground) -> list[Any]:
+    return [endpoint.get("hints") for endpoint in play.endpoints().values()]
+
+
+def test_traffic_distribution_gives_hints() -> None:
+    play = zoned("a", "b")
+    play.apply(service(trafficDistribution="PreferSameZone"))
+    assert hints(play) == [{"forZones": [{"name": "a"}]}, {"forZones": [{"name": "b"}]}]
+
+
+def test_topology_mode_auto_follows_the_nodes() -> None:
+    play = zoned("a", "b")
+    auto = {"annotations": {"service.kubernetes.io/topology-mode": "Auto"}}
+    play.apply(manifest("Service", "web", namespace="default", metadata=auto, spec={
+        "ports": [{"port": 80}], "selector": {"app": "web"}}))  # fmt: skip
+    assert hints(play) == [{"forZones": [{"name": "a"}]}, {"forZones": [{"name": "b"}]}]
+    play.apply(manifest("Node", "node2", metadata={"labels": {"topology.kubernetes.io/zone": "a"}}))
+    assert hints(play) == [None, None]
+    assert "TopologyAwareHintsDisabled" in {reason for reason, _, _ in play.told("Service", "web")}

@@ -64,7 +64,7 @@ def test_ready() -> None:
 @pytest.mark.parametrize(("family", "room"), [("dual", "253"), ("ipv4", "253"), ("ipv6", str(2**64 - 3))])
 def test_room_for_as_many_pods_as_have_addresses(family: str, room: str) -> None:
     status = stored(nodes(cluster(family)), "Node", "node1", "")["status"]
-    assert status["capacity"] == status["allocatable"] == {"pods": room}
+    assert status["capacity"] == status["allocatable"] == {"cpu": "1", "pods": room}
 
 
 def test_nodes_that_are_there_are_left_alone() -> None:
