@@ -268,6 +268,11 @@ class Store:
             raise Expired(f"too old resource version: {version} ({self._forgotten})")
         return [event for event in (*self._past, *self._untold) if event.version > version]
 
+    def watching(self) -> Sequence[Watch]:
+        """The watches that are open."""
+        with self._lock:
+            return list(self._watches)
+
     def unwatch(self, watch: Watch) -> None:
         """Called by Watch.close."""
         with self._lock:

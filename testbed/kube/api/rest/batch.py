@@ -15,9 +15,11 @@ from typing import Any
 from testbed.errors import Mistake, TestbedError
 from testbed.kube.api.registry import Registry
 from testbed.kube.api.rest import status
-from testbed.kube.api.rest.body import mapping
+from testbed.kube.api.rest.body import mapping, shallow
 from testbed.kube.api.rest.message import Request, Response, answer
-from testbed.kube.objects import KINDS, Manifest, Source
+from testbed.kube.objects import Manifest, Source
+from testbed.kube.objects.kinds import CLUSTER
+from testbed.kube.objects.validate import checked
 
 PATH = "/apis/testbed.dev/v1alpha1/apply"
 MAX_BYTES = 512 << 20  # our own command line has read the files already: this is no place to be strict
@@ -29,8 +31,8 @@ def apply(registry: Registry, request: Request) -> Response:
     given, dry = body.get("manifests", []), body.get("dryRun", False)
     if not isinstance(given, list) or not isinstance(dry, bool):
         raise status.bad_request("a list of manifests is wanted, and dryRun true or false")
-    manifests = [_manifest(item) for item in given]
     mistakes = [_mistake(item) for item in body.get("mistakes") or ()]
+    manifests = [manifest for item in given if (manifest := _manifest(item, mistakes))]
     try:
         applied = registry.apply(manifests, mistakes, dry_run=dry)
     except TestbedError as error:
@@ -38,14 +40,22 @@ def apply(registry: Registry, request: Request) -> Response:
     return answer({"applied": [asdict(each) for each in applied]})
 
 
-def _manifest(item: Any) -> Manifest:
+def _manifest(item: Any, mistakes: list[Mistake]) -> Manifest | None:
+    """A manifest, made anew out of what was written: whatever came over the wire is checked here."""
     match item:
         case {
-            "body": {"kind": str(kind), "metadata": {"name": str()}} as body,
-            "source": {"file": str(), "lines": dict()} as source,
-        } if kind in KINDS and isinstance(item.get("written"), dict | None):
-            return Manifest(body, Source.from_json(source), item.get("written"))
-    raise status.bad_request("not a manifest as `testbed apply` sends it")
+            "body": {"kind": str(), "metadata": dict()} as body,
+            "source": {"file": str(file), "lines": dict(lines)},
+        } if all(isinstance(line, int) for line in lines.values()):
+            pass
+        case _:
+            raise status.bad_request("not a manifest as `testbed apply` sends it")
+    source, written = Source(file, lines), item.get("written")
+    new, errors = checked(shallow(written if isinstance(written, dict) else body))
+    mistakes += [source.mistake(error.path, error.message, error.hint) for error in errors]
+    if new.get("kind") == CLUSTER.name:
+        raise status.bad_request("a Cluster document describes a lab instance; it is not applied to one")
+    return None if errors else Manifest(new, source, written)
 
 
 def _mistake(item: Any) -> Mistake:

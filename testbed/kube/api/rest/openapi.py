@@ -16,7 +16,8 @@ from testbed.kube.api.rest.message import JSON, Request, Response, dumps
 from testbed.kube.objects import KINDS, Kind
 from testbed.kube.objects.schema import described_schema_of
 
-PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_ASKED = "application/com.github.proto-openapi.spec.v2{}v1.0+protobuf"
+PROTOBUF = _ASKED.format(".")  # the "@" that clients up to 1.26 ask with is no part of a media type
 _INFO = {"title": "Kubernetes", "version": f"v{'.'.join(KUBERNETES)}"}
 _REFERENCE = "#/components/schemas/"
 _PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
@@ -27,7 +28,8 @@ def openapi(request: Request) -> Response | None:
     path = request.path.strip("/")
     if path == "openapi/v2":
         types = [media for media, _ in accepted(request.headers.get("accept", ""))]
-        return Response(200, _v2_protobuf(), PROTOBUF) if PROTOBUF in types else _json(_v2())
+        asked = {PROTOBUF, _ASKED.format("@")} & set(types)
+        return Response(200, _v2_protobuf(), PROTOBUF) if asked else _json(_v2())
     if path == "openapi/v3":
         return _json(dumps({"paths": {name: {"serverRelativeURL": url} for name, url in _urls().items()}}))
     version = path.removeprefix("openapi/v3/")

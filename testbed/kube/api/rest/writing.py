@@ -149,7 +149,7 @@ def deletion(request: Request) -> Deletion:
 def _deletion(asked: dict[str, Any], *, dry: bool) -> Deletion:
     grace, preconditions = asked.get("gracePeriodSeconds"), asked.get("preconditions", {})
     orphan = "Orphan" if asked.get("orphanDependents") is True else "Background"
-    policy = asked.get("propagationPolicy", orphan)
+    policy = str(asked.get("propagationPolicy", orphan))
     if policy not in FINALIZERS:
         raise status.bad_request(f'propagationPolicy: Unsupported value: "{policy}"')
     if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool) or grace < 0):
