@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from typing import Any
 
 from testbed.cli import common
 from testbed.cli.progress import ReadyBar
@@ -11,6 +12,8 @@ from testbed.cli.resources.selection import qualified
 from testbed.errors import Mistake, UsageError
 from testbed.kube.client import Client
 from testbed.kube.objects import KINDS, Loaded, Manifest
+
+Object = dict[str, Any]
 
 DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 
@@ -64,12 +67,16 @@ def placed(loaded: Loaded, namespace: str) -> Loaded:
 def _placed(manifest: Manifest, namespace: str) -> Manifest | Mistake:
     if not KINDS[manifest.body["kind"]].namespaced:
         return manifest
-    written = (manifest.written or manifest.body)["metadata"].get("namespace")
+    body = manifest.written or manifest.body
+    written = body["metadata"].get("namespace")
     if written and written != namespace:
         message = (
             f"the namespace from the provided object {written!r} does not match the namespace {namespace!r}"
         )
         hint = f"leave the field out, or use --namespace={written}"
         return manifest.source.mistake("metadata.namespace", message, hint)
-    body = {**manifest.body, "metadata": {**manifest.body["metadata"], "namespace": namespace}}
-    return replace(manifest, body=body)
+    return replace(manifest, body=_in(manifest.body, namespace), written=_in(body, namespace))
+
+
+def _in(body: Object, namespace: str) -> Object:
+    return {**body, "metadata": {**body["metadata"], "namespace": namespace}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping
 
 from testbed.cli.describing.config import config_map, secret
@@ -32,8 +33,11 @@ PAGES: Mapping[str, Callable[[Page, Object, Client], None]] = {
 """How each kind that has a page of its own is described."""
 
 
-def describe(obj: Object, client: Client) -> str:
-    """An object's page; `client` is asked for what belongs to it: events, endpoints, pods."""
-    page = Page()
+def describe(obj: Object, client: Client, now: datetime.datetime | None = None) -> str:
+    """An object's page; `client` is asked for what belongs to it: events, endpoints, pods.
+
+    Ages are up to `now`, by default this moment, and times in its zone, by default that of this machine.
+    """
+    page = Page(now or datetime.datetime.now().astimezone())
     PAGES.get(obj["kind"], generic)(page, obj, client)
     return page.text()

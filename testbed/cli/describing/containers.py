@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from testbed.cli.describing.page import Page, labels
-from testbed.cli.describing.parts import NONE, notes, rfc1123
+from testbed.cli.describing.parts import NONE, notes
 from testbed.cli.resources import jsonpath
 
 Json = Mapping[str, Any]
@@ -71,7 +71,7 @@ def _one_state(page: Page, name: str, state: Json) -> None:
     match state:
         case {"running": running}:
             page.field(name, "Running", 2)
-            page.field("Started", rfc1123(running.get("startedAt")), 3)
+            page.field("Started", page.time(running.get("startedAt")), 3)
         case {"terminated": ended}:
             page.field(name, "Terminated", 2)
             for title, key in (("Reason", "reason"), ("Message", "message")):
@@ -80,8 +80,8 @@ def _one_state(page: Page, name: str, state: Json) -> None:
             page.field("Exit Code", ended["exitCode"], 3)
             if ended.get("signal"):
                 page.field("Signal", ended["signal"], 3)
-            page.field("Started", rfc1123(ended.get("startedAt")), 3)
-            page.field("Finished", rfc1123(ended.get("finishedAt")), 3)
+            page.field("Started", page.time(ended.get("startedAt")), 3)
+            page.field("Finished", page.time(ended.get("finishedAt")), 3)
         case _:
             page.field(name, "Waiting", 2)
             if state.get("waiting", {}).get("reason"):

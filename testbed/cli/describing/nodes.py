@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.cli.describing.page import Page
-from testbed.cli.describing.parts import NONE, Object, events, head, marks, now, rfc1123
+from testbed.cli.describing.parts import NONE, Object, events, head, marks
 from testbed.cli.describing.quantity import Quantities, share
 from testbed.kube.api.tables.duration import age
 from testbed.kube.api.tables.nodes import roles
@@ -34,7 +34,7 @@ def node(page: Page, obj: Object, client: Client) -> None:
     head(page, obj, namespace=False)
     page.field("Roles", ",".join(roles(obj)) or NONE)
     marks(page, obj)
-    page.field("CreationTimestamp", rfc1123(obj["metadata"].get("creationTimestamp")))
+    page.field("CreationTimestamp", page.time(obj["metadata"].get("creationTimestamp")))
     taints = sorted(spec.get("taints") or (), key=lambda taint: (taint["effect"], taint["key"]))
     page.several("Taints", map(_taint, taints))
     page.field("Unschedulable", str(bool(spec.get("unschedulable"))).lower())
@@ -70,8 +70,8 @@ def _conditions(page: Page, found: Sequence[Object]) -> None:
             (
                 f"{c['type']} ",
                 f"{c['status']} ",
-                f"{rfc1123(c.get('lastHeartbeatTime'))} ",
-                f"{rfc1123(c.get('lastTransitionTime'))} ",
+                f"{page.time(c.get('lastHeartbeatTime'))} ",
+                f"{page.time(c.get('lastTransitionTime'))} ",
                 f"{c.get('reason', '')} ",
                 c.get("message", ""),
             )
@@ -98,7 +98,7 @@ def _pods(page: Page, obj: Object, client: Client) -> None:
         "Memory Limits",
         "Age",
     )
-    page.table(header, ((*_pod_row(pod, room), age(pod, now())) for pod in pods))
+    page.table(header, ((*_pod_row(pod, room), age(pod, page.now)) for pod in pods))
     page.line("Allocated resources:")
     page.line("(Total limits may be over 100 percent, i.e., overcommitted.)", 1)
     asked, limits = (sum((_of(pod, key) for pod in pods), Quantities()) for key in ("requests", "limits"))
@@ -123,7 +123,3 @@ def namespace(page: Page, obj: Object, _: Client) -> None:
     head(page, obj, namespace=False)
     marks(page, obj)
     page.field("Status", obj.get("status", {}).get("phase", ""))
-    page.line()
-    page.line("No resource quota.")
-    page.line()
-    page.line("No LimitRange resource.")

@@ -6,6 +6,7 @@ them; what comes after a line's last tab belongs to no column. Knows text; knows
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,10 +14,14 @@ INDENT = "  "
 PADDING = 2
 
 
-class Page:
-    """Lines in the order in which they are written."""
+NO_TIME = "Mon, 01 Jan 0001 00:00:00 +0000"  # Go's zero time, which kubectl prints where there is none
 
-    def __init__(self) -> None:
+
+class Page:
+    """Lines in the order in which they are written. Ages are up to `now`, times in its zone."""
+
+    def __init__(self, now: datetime.datetime) -> None:
+        self.now = now
         self._done: list[str] = []
         self._lines: list[str] = []
 
@@ -42,6 +47,13 @@ class Page:
         self.line("\t".join("-" * len(name) for name in header), level)
         for row in rows:
             self.line("\t".join(map(str, row)), level)
+
+    def time(self, timestamp: str | None) -> str:
+        """A time of the API as `Mon, 23 Nov 2026 21:00:00 +0000` (RFC 1123)."""
+        if not timestamp:
+            return NO_TIME
+        moment = datetime.datetime.fromisoformat(timestamp).astimezone(self.now.tzinfo)
+        return moment.strftime("%a, %d %b %Y %H:%M:%S %z")
 
     def flush(self) -> None:
         """End all columns: what comes now is as wide as it needs by itself."""

@@ -16,21 +16,8 @@ from testbed.kube.client import Client, Query
 Object = Mapping[str, Any]
 
 NONE, UNSET = "<none>", "<unset>"
-NO_TIME = "Mon, 01 Jan 0001 00:00:00 +0000"  # Go's zero time, which kubectl prints where there is none
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # left out, as kubectl does
 LONGEST_ANNOTATION = 140
-
-
-def now() -> datetime.datetime:
-    """The time by which ages are told."""
-    return datetime.datetime.now(datetime.UTC)
-
-
-def rfc1123(timestamp: str | None) -> str:
-    """A time of the API in the local zone: `Mon, 23 Nov 2026 21:00:00 +0000`."""
-    if not timestamp:
-        return NO_TIME
-    return datetime.datetime.fromisoformat(timestamp).astimezone().strftime("%a, %d %b %Y %H:%M:%S %z")
 
 
 def head(page: Page, obj: Object, *, namespace: bool = True) -> None:
@@ -90,8 +77,10 @@ def events(page: Page, obj: Object, client: Client) -> None:
         return
     page.flush()
     page.line("Events:")
-    rows = map(_event, sorted(found, key=_time))
-    page.table(("Type", "Reason", "Age", "From", "Message"), rows)
+    page.line("Type\tReason\tAge\tFrom\tMessage", 1)
+    page.line("----\t------\t----\t----\t-------", 1)  # kubectl's own: four dashes under Age
+    for event in sorted(found, key=_time):
+        page.line("\t".join(_event(event, page.now)), 1)
 
 
 def _time(event: Object) -> str:
@@ -100,8 +89,8 @@ def _time(event: Object) -> str:
     return last or event["metadata"].get("creationTimestamp") or ""
 
 
-def _event(event: Object) -> tuple[str, ...]:
-    moment, series = now(), event.get("series")
+def _event(event: Object, moment: datetime.datetime) -> tuple[str, ...]:
+    series = event.get("series")
     age = since(event.get("eventTime") or event.get("firstTimestamp"), moment)
     if series:
         age = f"{since(series.get('lastObservedTime'), moment)} (x{series.get('count')} over {age})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testbed.cli.describing.containers import containers, placing, volumes
 from testbed.cli.describing.page import Page
-from testbed.cli.describing.parts import NONE, Object, controller, events, head, marks, now, rfc1123
+from testbed.cli.describing.parts import NONE, Object, controller, events, head, marks
 from testbed.kube.api.tables.duration import since
 from testbed.kube.client import Client
 
@@ -13,12 +13,13 @@ def pod(page: Page, obj: Object, client: Client) -> None:
     """Where it is, how it does, its containers, what happened to it."""
     spec, status = obj["spec"], obj.get("status", {})
     head(page, obj)
-    page.field("Priority", spec.get("priority", 0))
+    if "priority" in spec:
+        page.field("Priority", spec["priority"])
     if spec.get("serviceAccountName"):
         page.field("Service Account", spec["serviceAccountName"])
     page.field("Node", f"{spec['nodeName']}/{status.get('hostIP', '')}" if spec.get("nodeName") else NONE)
     if status.get("startTime"):
-        page.field("Start Time", rfc1123(status["startTime"]))
+        page.field("Start Time", page.time(status["startTime"]))
     marks(page, obj)
     _status(page, obj)
     _addresses(page, obj)
@@ -40,7 +41,7 @@ def pod(page: Page, obj: Object, client: Client) -> None:
 def _status(page: Page, obj: Object) -> None:
     status, metadata = obj.get("status", {}), obj["metadata"]
     if "deletionTimestamp" in metadata and status.get("phase") not in ("Failed", "Succeeded"):
-        page.field("Status", f"Terminating (lasts {since(metadata['deletionTimestamp'], now())})")
+        page.field("Status", f"Terminating (lasts {since(metadata['deletionTimestamp'], page.now)})")
         page.field("Termination Grace Period", f"{metadata.get('deletionGracePeriodSeconds', 0)}s")
     else:
         page.field("Status", status.get("phase", ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from testbed.cli.describing.page import Page
-from testbed.cli.describing.parts import NONE, UNSET, Object, events, head, marks, rfc1123
+from testbed.cli.describing.parts import NONE, UNSET, Object, events, head, marks
 from testbed.kube.api.tables.services import host_port
 from testbed.kube.api.tables.text import labels_text, listed
 from testbed.kube.client import Client, Query
@@ -159,12 +159,12 @@ def service_cidr(page: Page, obj: Object, client: Client) -> None:
         page.line("Status:")
         page.line("Conditions:")
         header = ("Type", "Status", "LastTransitionTime", "Reason", "Message")
-        page.table(header, map(_condition_row, found))
+        page.table(header, (_condition_row(page, condition) for condition in found))
     events(page, obj, client)
 
 
-def _condition_row(condition: Object) -> tuple[str, ...]:
-    time = rfc1123(condition.get("lastTransitionTime"))
+def _condition_row(page: Page, condition: Object) -> tuple[str, ...]:
+    time = page.time(condition.get("lastTransitionTime"))
     return (
         condition["type"],
         condition["status"],

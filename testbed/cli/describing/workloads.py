@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from testbed.cli.describing.containers import template
 from testbed.cli.describing.page import Page
-from testbed.cli.describing.parts import NONE, Object, conditions, controller, events, head, marks, rfc1123
+from testbed.cli.describing.parts import NONE, Object, conditions, controller, events, head, marks
 from testbed.kube.api.tables.text import labels_text, selector_text
 from testbed.kube.client import Client, Query
 
@@ -19,7 +19,7 @@ def deployment(page: Page, obj: Object, client: Client) -> None:
     """How far the rollout is, and its ReplicaSets."""
     spec, status = obj["spec"], obj.get("status", {})
     head(page, obj)
-    page.field("CreationTimestamp", rfc1123(obj["metadata"].get("creationTimestamp")))
+    page.field("CreationTimestamp", page.time(obj["metadata"].get("creationTimestamp")))
     marks(page, obj)
     page.field("Selector", selector_text(spec["selector"]))
     counts = {name: status.get(f"{name}Replicas", 0) for name in ("updated", "available", "unavailable")}
@@ -47,7 +47,7 @@ def _replica_sets(page: Page, obj: Object, client: Client) -> None:
     own = [each for each in found if _owned(each, obj)]
     revision = (obj["metadata"].get("annotations") or {}).get(REVISION)
     new = [each for each in own if (each["metadata"].get("annotations") or {}).get(REVISION) == revision]
-    old = [each for each in own if each not in new and each["spec"].get("replicas")]
+    old = [each for each in own if each not in new]
     if own:
         page.field("OldReplicaSets", _named(old))
         page.field("NewReplicaSet", _named(new))
@@ -93,7 +93,7 @@ def stateful_set(page: Page, obj: Object, client: Client) -> None:
     """How many pods there are of how many, and how they are changed."""
     spec = obj["spec"]
     head(page, obj)
-    page.field("CreationTimestamp", rfc1123(obj["metadata"].get("creationTimestamp")))
+    page.field("CreationTimestamp", page.time(obj["metadata"].get("creationTimestamp")))
     page.field("Selector", selector_text(spec["selector"]))
     marks(page, obj)
     total = obj.get("status", {}).get("replicas", 0)
