@@ -1,5 +1,5 @@
 """A lab instance that cases run in, one after the other: deployed and destroyed by the command line, asked
-through its socket, and brought back to its beginning between two cases.
+through its sockets, and brought back to its beginning between two cases.
 
 Knows commands, verbs and the sender's script; knows nothing of what a case expects, nor which datapath runs.
 """
@@ -19,6 +19,7 @@ from typing import Any
 from testbed.cluster.agent import datapath_options
 from testbed.cluster.rpc import Client
 from testbed.errors import TestbedError
+from testbed.kube import client as kube
 from testbed.kube.objects import ClusterConfig
 from testbed.machine import sandbox
 from tests.net.case import Case, Host, Packet, Step
@@ -44,13 +45,12 @@ class Lab:
     name: str
     nodes: Sequence[str]
     client: Client
+    objects: Objects
     sender: subprocess.Popen[str]
-    objects: Objects = field(init=False)
     _start: dict[Key, Object] = field(init=False)
     _known: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.objects = Objects(self.client)
         self._start = self.objects.everything()
         self._ask({"prepare": self.nodes})
 
@@ -269,8 +269,9 @@ def deployed(name: str, cluster: str) -> Iterator[Lab]:
         # Only when the sandbox is gone: its end waits until nsenter has collected the script.
         after.callback(_collect, sender)
         client = stack.enter_context(Client(sandbox.get(name).socket))
-        nodes = [node["metadata"]["name"] for node in client.call("get", kind="Node")]
-        yield Lab(name, nodes, client, sender)
+        objects = Objects(stack.enter_context(kube.Client(sandbox.get(name).kube_socket)))
+        nodes = [node["metadata"]["name"] for node in objects.list("Node")]
+        yield Lab(name, nodes, client, objects, sender)
 
 
 def _sender(instance: sandbox.Instance) -> subprocess.Popen[str]:

@@ -1,25 +1,28 @@
-"""The objects of a lab instance, as a case brings them in, looks at them and takes them away again."""
+"""The objects of a lab instance, as a case brings them in, looks at them and takes them away again.
+
+Knows the Kubernetes API's client; knows nothing of what becomes of an object.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from testbed.cluster.rpc import Client
-from testbed.kube.objects import kind_named, load_text
-from testbed.kube.objects.kinds import KINDS
+from testbed.kube.client import Client, DeleteOptions
+from testbed.kube.objects import KINDS, kind_named, load_text
 
 Object = Mapping[str, Any]
 Key = tuple[str, str, str]
 """Kind, namespace, name."""
 
 NAMESPACE = "default"
+AT_ONCE = DeleteOptions(grace_seconds=0)
 # They tell of others' lives, and end by themselves.
 PASSING = frozenset({"Event"})
 
 
 class Objects:
-    """Asked through an instance's socket; remembers what was applied."""
+    """Asked by the API of an instance; remembers what was applied."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -29,20 +32,18 @@ class Objects:
         """Bring manifests in, all or none. Raises the errors that the instance answers with."""
         if text.strip():
             manifests = load_text(text, "case").manifests
-            done = self._client.call("apply", manifests=[manifest.to_json() for manifest in manifests])
+            done = self._client.apply(manifests)
             self._applied |= dict.fromkeys((each["kind"], each["namespace"], each["name"]) for each in done)
 
     def delete(self, target: str) -> None:
         """Tell an object to end, as `service/web` names it. Raises NotFound."""
         word, _, name = target.partition("/")
         kind = kind_named(word)
-        namespace = NAMESPACE if kind.namespaced else ""
-        self._client.call("delete", kind=kind.name, namespace=namespace, name=name)
+        self._client.delete(kind, NAMESPACE if kind.namespaced else "", name)
 
     def list(self, kind: str) -> Sequence[Object]:
         """Every object of a kind."""
-        found: list[Object] = self._client.call("get", kind=kind)
-        return found
+        return self._client.list(kind).items
 
     def everything(self) -> dict[Key, Object]:
         """What there is, with the labels that somebody may have changed."""
@@ -59,5 +60,5 @@ class Objects:
         """Tell all that was applied to end at once, what came last first."""
         there = self.everything()
         for kind, namespace, name in reversed([key for key in self._applied if key in there]):
-            self._client.call("delete", kind=kind, namespace=namespace, name=name, grace=0)
+            self._client.delete(kind, namespace, name, AT_ONCE)
         self._applied.clear()
