@@ -32,6 +32,11 @@ MECHANISMS = (
 EXAMPLES = {"IPv4": "10.244.0.99", "IPv6": "fd00:10:244::99"}
 
 
+KNOWN_TESTS = {
+    line for line in (Path(__file__).parents[2] / "data/sig-network-e2e.txt").read_text().splitlines() if line
+}
+
+
 def name(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
@@ -53,7 +58,7 @@ def named(case: Case, kind: str) -> set[str]:
 
 
 def test_there_are_enough() -> None:
-    assert len(FILES) >= 45
+    assert len(FILES) >= 150
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
@@ -86,3 +91,8 @@ def test_no_word_of_a_mechanism(path: Path) -> None:
     words = re.compile(rf"\b({'|'.join((*find.names(), *MECHANISMS))})", re.IGNORECASE)
     told = [line for line in path.read_text().splitlines() if not line.startswith(("e2e:", "- should"))]
     assert not words.findall("\n".join(told))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_the_end_to_end_tests_that_it_names_exist(path: Path) -> None:
+    assert set(case_at(path).e2e) <= KNOWN_TESTS
