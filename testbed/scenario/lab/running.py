@@ -1,7 +1,7 @@
 """The learner's cluster as it is now: objects, the kernel's rules, and connections that are really opened.
 
-`Cluster` is what facts and checks need of it; `Running` is that for a lab instance. Knows the daemon's verbs and
-the sandbox; knows neither tasks nor what an answer means.
+`Cluster` is what facts and checks need of it; `Running` is that for a lab instance. Knows the daemon's verbs, the
+Kubernetes API and the sandbox; knows neither tasks nor what an answer means.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from testbed.bench.traffic.child import Child, python
 from testbed.cluster import layout
 from testbed.cluster.rpc import Client
 from testbed.errors import NotFound, TestbedError
+from testbed.kube.client import Client as Api
+from testbed.kube.objects import KINDS
 from testbed.machine.run import run
 from testbed.machine.sandbox import Instance
 from testbed.scenario.lab.rules import Rules
@@ -79,6 +81,7 @@ class Running:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._client = Client(instance.socket)
+        self._api = Api(instance.kube_socket)
         self._asker: Child | None = None
 
     def __enter__(self) -> Running:
@@ -91,12 +94,13 @@ class Running:
         """Hang up."""
         if self._asker is not None:
             self._asker.close()
+        self._api.close()
         self._client.close()
 
     def objects(self, kind: str) -> list[Object]:
         """See `Cluster`."""
-        found: list[Object] = self._client.call("get", kind=kind)
-        return [obj for obj in found if obj["metadata"].get("namespace", NAMESPACE) == NAMESPACE]
+        namespace = NAMESPACE if KINDS[kind].namespaced else None
+        return [*self._api.list(kind, namespace).items]
 
     def rules(self, node: str) -> Rules:
         """See `Cluster`."""
@@ -172,7 +176,7 @@ class Running:
 
     def _state(self, unready: Collection[str]) -> dict[str, Any]:
         pods = [pod for pod in self.objects("Pod") if "deletionTimestamp" not in pod["metadata"]]
-        watched = [obj for kind in WATCHED for obj in self._client.call("get", kind=kind)]
+        watched = [obj for kind in WATCHED for obj in self._api.list(kind).items]
         latest = max(int(obj["metadata"]["resourceVersion"]) for obj in watched)
         told = self._client.call("inspect")
         return {
