@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from testbed.errors import StatusError
@@ -27,6 +27,9 @@ from testbed.kube.api.rest.message import Stream, answer, dumps
 log = logging.getLogger(__name__)
 
 PATIENCE = 60.0  # seconds without a byte from or to a client
+LINGER = 1.0  # seconds without a byte from a client that was refused
+MAX_UNREAD = 16 << 20  # bytes that it may still send
+MAX_PARAMETERS = 100
 MAX_CHUNK_LINE = 1024
 GONE = (BrokenPipeError, ConnectionError, TimeoutError, ssl.SSLError)
 
@@ -39,8 +42,7 @@ class Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "testbed", ""
     timeout = PATIENCE
     wbufsize = 1 << 16
-    error_message_format = ""
-    methods: ClassVar = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    refused = False  # in the middle of a request: what is left of it would be taken for the next one
 
     def handle(self) -> None:
         """Answer until somebody hangs up."""
@@ -48,9 +50,19 @@ class Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def finish(self) -> None:
-        """Hang up, also on who is not there any more."""
+        """Hang up, also on who is not there any more.
+
+        Who is refused in the middle of a request gets time to read why: a socket that is closed with something
+        unread in it takes back what was sent (RFC 9112, 9.6).
+        """
         with contextlib.suppress(*GONE):
             super().finish()
+            if self.refused:
+                self.connection.shutdown(socket.SHUT_WR)
+                self.connection.settimeout(LINGER)
+                for _ in range(MAX_UNREAD >> 16):
+                    if not self.connection.recv(1 << 16):
+                        return
 
     def __getattr__(self, name: str) -> Any:
         """http.server looks for do_GET and so on; every method is answered the same way."""
@@ -63,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
             request = self._request()
             response = self.server.api.handle(request)
         except StatusError as error:
-            self.close_connection = True  # what is left of the request would be taken for the next one
+            self.close_connection = self.refused = True
             response = answer(error.status, error.code)
         if isinstance(response.body, bytes):
             self._send_whole(response, response.body)
@@ -76,7 +88,10 @@ class Handler(BaseHTTPRequestHandler):
         """The request whose first line and headers have been read. Raises StatusError."""
         self._check_token()
         target = urlsplit(self.path)
-        query = dict(parse_qsl(target.query, keep_blank_values=True, max_num_fields=100))
+        try:
+            query = dict(parse_qsl(target.query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
+        except ValueError as error:
+            raise status.bad_request(f"more than {MAX_PARAMETERS} query parameters") from error
         path = unquote(target.path, errors="replace")
         if "%2f" in target.path.lower():
             raise status.bad_request("a slash in a name cannot be escaped")
@@ -167,7 +182,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What http.server refuses by itself: a malformed or overlong first line, too many headers."""
-        self.close_connection = True
+        self.close_connection = self.refused = True
+        self.request_version = self.protocol_version  # it may not have been read yet
         told = status.bad_request(message or explain or "the request cannot be understood")
         body = dumps({**told.status, "code": code}) + b"\n"
         self._send_whole(Response(code, body), body)
