@@ -18,22 +18,24 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from testbed.cluster.rpc import Client
 from testbed.errors import TestbedError
 from testbed.kube.objects import load_text
 from testbed.machine import sandbox
 from tests.net.churn.history import Seen, State, Timeline, complaints
 from tests.net.churn.world import NODES, PODS, World, beginning, changed, cluster, pods
+from tests.net.command import Daemon
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 COMMAND = str(Path(sys.executable).with_name("testbed"))
 READY_SECONDS = 60.0
 SETTLE_SECONDS = 6.0  # longer than traffic.PATIENCE: what was asked last is over
+FULL_PASSES = 0.03  # share of the changes during which nodes do a full pass
 FIRST_OF = 20  # that many complaints are shown
 
 
@@ -82,7 +84,8 @@ def run(order: Order, name: str) -> Result:
             for _ in range(order.changes):
                 now = changed(states, dice)
                 states |= now
-                _change(client, world, timelines, now)
+                with _full_passes(name, dice.random() < FULL_PASSES):
+                    _change(client, world, timelines, now)
             seconds = time.monotonic() - began
             until(lambda: time.monotonic() > began + seconds + SETTLE_SECONDS, "the last answers", 60.0)
     return _judged(order, seconds, [_seen(record, targets) for record in records], timelines)
@@ -96,44 +99,60 @@ def _judged(order: Order, seconds: float, seen: Sequence[Seen], timelines: Mappi
 
 
 def _change(
-    client: Client, world: World, timelines: Mapping[str, Timeline], now: Mapping[str, State]
+    client: Daemon, world: World, timelines: Mapping[str, Timeline], now: Mapping[str, State]
 ) -> None:
     """Tell the store, wait until every node obeys, and write both down."""
-    manifests = [manifest.to_json() for manifest in load_text(world.manifests(now), "churn").manifests]
+    manifests = load_text(world.manifests(now), "churn").manifests
     told = time.monotonic()
-    client.call("apply", manifests=manifests)
-    state = client.call("inspect")
-    version = state["version"]
-    until(
-        lambda: _obeyed(client, version), f"the nodes to obey version {version}", READY_SECONDS, longest=0.005
-    )
+    client.kube.apply(manifests)
+    version = client.call("inspect")["version"]
+    what = f"the nodes to obey version {version}"
+    until(lambda: _obeyed(client, version), what, READY_SECONDS, longest=0.005)
     obeyed = time.monotonic()
     for service, each in now.items():
         timelines[service].add(told, obeyed, each)
 
 
-def _obeyed(client: Client, version: int) -> bool:
+@contextlib.contextmanager
+def _full_passes(name: str, wanted: bool) -> Iterator[None]:
+    """Let the nodes do full passes meanwhile, one node after the other."""
+    if not wanted:
+        yield
+        return
+
+    def resync() -> None:
+        with Daemon(sandbox.get(name).folder) as client:
+            for node in NODES:
+                client.call("resync", node=node)
+
+    with ThreadPoolExecutor(1) as executor:
+        passes = executor.submit(resync)
+        yield
+        passes.result()
+
+
+def _obeyed(client: Daemon, version: int) -> bool:
     return all(agent["synced"] >= version for agent in client.call("inspect")["agents"])
 
 
-def _addresses(client: Client) -> dict[str, dict[str, str]]:
+def _addresses(client: Daemon) -> dict[str, dict[str, str]]:
     """The pods' addresses by family."""
     found = {}
-    for pod in client.call("get", kind="Pod"):
+    for pod in client.kube.list("Pod").items:
         if pod["metadata"]["name"] in PODS:
             found[pod["metadata"]["name"]] = {_family(e["ip"]): e["ip"] for e in pod["status"]["podIPs"]}
     return found
 
 
-def _targets(client: Client, world: World) -> Iterator[dict[str, Any]]:
-    services = {service["metadata"]["name"]: service for service in client.call("get", kind="Service")}
+def _targets(client: Daemon, world: World) -> Iterator[dict[str, Any]]:
+    services = {service["metadata"]["name"]: service for service in client.kube.list("Service").items}
     nodes = {
         node["metadata"]["name"]: {
             _family(a["address"]): a["address"]
             for a in node["status"]["addresses"]
             if a["type"] == "InternalIP"
         }
-        for node in client.call("get", kind="Node")
+        for node in client.kube.list("Node").items
         if node["metadata"]["name"] in NODES
     }
     return world.targets(services, nodes)
@@ -149,7 +168,7 @@ def _seen(record: Sequence[Any], targets: Sequence[Mapping[str, Any]]) -> Seen:
 
 
 @contextlib.contextmanager
-def deployed(name: str, order: Order) -> Iterator[Client]:
+def deployed(name: str, order: Order) -> Iterator[Daemon]:
     """The cluster with its pods; gone afterwards, whatever came between."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         files = {"cluster.yaml": cluster(order.datapath, order.options), "pods.yaml": pods()}
@@ -157,7 +176,7 @@ def deployed(name: str, order: Order) -> Iterator[Client]:
             Path(folder, file).write_text(text)
         _command("deploy", "--name", name, *(f"-f={Path(folder, file)}" for file in files))
         stack.callback(_command, "destroy", "--name", name)
-        with Client(sandbox.get(name).socket) as client:
+        with Daemon(sandbox.get(name).folder) as client:
             client.call("wait", timeout=READY_SECONDS)
             yield client
 

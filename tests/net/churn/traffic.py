@@ -26,13 +26,16 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from testbed.machine.links import sysctl
 from testbed.machine.netns import Netns
 
 PATIENCE = 5.0  # seconds
+# Datagrams' source ports, one after the other: a port that comes again while the kernel still knows its last flow
+# would be part of that flow, and is no new exchange. Node ports lie below.
+SOURCES = range(33_000, 60_000)
 PAUSE = 0.05  # seconds between two questions of a long connection or of a flow
 LIFE = (3.0, 10.0)  # seconds that a long connection or a flow lasts
 RETRY = 0.5  # seconds after which a long one that could not begin is tried again
@@ -52,6 +55,7 @@ class Loop:
 
     def __init__(self) -> None:
         self.poll = select.epoll()
+        self.sources: dict[str, Iterator[int]] = {}
         self.waiting: dict[int, Attempt] = {}
         self._timers: list[tuple[float, int, Task]] = []
         self._order = itertools.count()
@@ -81,6 +85,9 @@ class Attempt:
         self.socket.setsockopt(*RECVERR[family], 1)
         self.stream = kind == socket.SOCK_STREAM
         self.began = time.monotonic()
+        if not self.stream:
+            sources = loop.sources.setdefault(target["netns"], itertools.cycle(SOURCES))
+            self.socket.bind(("", next(sources)))
         self.round = 0  # how many questions were asked
         self.connected = self.open = False
         with contextlib.suppress(BlockingIOError):
