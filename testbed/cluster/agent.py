@@ -19,6 +19,7 @@ from testbed.datapaths.contract import Applied, Datapath
 from testbed.errors import KernelStateError, TestbedError
 from testbed.kube.objects import ClusterConfig, KubeProxy
 from testbed.kube.store import Event, EventType, Object, Store
+from testbed.machine import collecting
 from testbed.machine.netns import Netns
 from testbed.proxier.plan import Family, IPNetwork, NodeFacts, NodePlan, PlanDelta
 from testbed.proxier.proxier import Change, Proxier, Settings
@@ -154,7 +155,8 @@ class Agent:
                 changes = self._everything() if again else events
             try:
                 self._look_after_rules()
-                self._round(changes, again=again)
+                with collecting.paused():
+                    self._round(changes, again=again)
             except TestbedError as error:
                 self.failure, self._programmed = str(error), False
                 log.error("agent of %s: %s", self.name, error)

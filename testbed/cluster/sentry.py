@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import selectors
 import threading
+import time
 from collections.abc import Callable
 
 from testbed.datapaths.contract import Alarm
+
+PATIENCE_SECONDS = 0.05
 
 
 class Sentry:
@@ -23,8 +26,11 @@ class Sentry:
             self._thread.start()
 
     def _run(self) -> None:
+        """A moment's patience, so that what comes in a flood is read as one: a full pass announces each rule."""
         while True:
-            for key, _ in self._selector.select():
+            self._selector.select()
+            time.sleep(PATIENCE_SECONDS)
+            for key, _ in self._selector.select(0):
                 alarm, look = key.data
                 if alarm.rang():
                     look()

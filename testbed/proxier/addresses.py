@@ -12,9 +12,14 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from testbed.proxier.plan import Family, IPAddress, IPNetwork
 
 
-@functools.lru_cache(maxsize=1 << 16)  # each node's plan reads the same endpoints
 def parse_address(text: str) -> IPAddress | None:
-    """An address, or None for text that is none.
+    """An address, or None for text that is none; see `parse_with_text`."""
+    return parse_with_text(text)[0]
+
+
+@functools.lru_cache(maxsize=1 << 16)  # each node's plan reads the same endpoints
+def parse_with_text(text: str) -> tuple[IPAddress | None, str]:
+    """An address with its canonical text, or None for text that is none.
 
     As `ParseIPSloppy` (k8s.io/utils/net): leading zeros of an IPv4 byte are dropped and never mean octal, and
     an IPv4-mapped IPv6 address is the IPv4 address. Old objects hold such spellings; the rules must not.
@@ -22,8 +27,10 @@ def parse_address(text: str) -> IPAddress | None:
     try:
         found = ip_address(_without_leading_zeros(text))
     except ValueError:
-        return None
-    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+        return None, ""
+    address = (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+    canonical = str(address)
+    return address, text if text == canonical else canonical  # one string where two are equal
 
 
 def parse_network(text: str) -> IPNetwork | None:

@@ -104,8 +104,12 @@ class Endpoint(NamedTuple):
     weight: int = 1
 
     def __str__(self) -> str:
-        address, port, *_ = self
-        return f"[{address}]:{port}" if isinstance(address, IPv6Address) else f"{address}:{port}"
+        return socket_address(str(self.address), self.port)
+
+
+def socket_address(address: str, port: int) -> str:
+    """An address and a port as they are written together."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 class Route(NamedTuple):

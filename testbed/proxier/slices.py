@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from testbed.proxier.addresses import parse_address
-from testbed.proxier.plan import Endpoint, Family, Protocol
+from testbed.proxier.addresses import parse_with_text
+from testbed.proxier.plan import Endpoint, Family, Protocol, socket_address
 from testbed.proxier.services import Object, is_hidden
 
 PortKey = tuple[str, Protocol, Family]  # port name, protocol, address family
@@ -55,8 +55,7 @@ def candidates(slices: Iterable[Object], port: PortKey, node: str) -> tuple[Cand
     found: dict[str, Candidate] = {}
     for each in slices:
         for number in _numbers(each, port):
-            for candidate in _in_slice(each, number, port[2], node):
-                text = str(candidate.endpoint)
+            for text, candidate in _in_slice(each, number, port[2], node):
                 if text not in found or candidate.endpoint.local:
                     found[text] = candidate
     return tuple(found[text] for text in sorted(found)) if len(found) > 1 else tuple(found.values())
@@ -77,12 +76,14 @@ def _numbers(obj: Object, port: PortKey) -> Iterator[int]:
             yield number
 
 
-def _in_slice(obj: Object, port: int, family: Family, node: str) -> Iterator[Candidate]:
+def _in_slice(obj: Object, port: int, family: Family, node: str) -> Iterator[tuple[str, Candidate]]:
     for item in obj.get("endpoints") or ():
         # All addresses of one endpoint are the same pod (v1 EndpointSlice): consumers use the first.
-        address = parse_address(item["addresses"][0]) if item.get("addresses") else None
+        first = item.get("addresses")
+        address, text = parse_with_text(first[0]) if first else (None, "")
         if address is not None and address.version == family:
-            yield _candidate(item, Endpoint(address, port, item.get("nodeName") == node))
+            endpoint = Endpoint(address, port, item.get("nodeName") == node)
+            yield socket_address(text, port), _candidate(item, endpoint)
 
 
 def _candidate(item: Object, endpoint: Endpoint) -> Candidate:

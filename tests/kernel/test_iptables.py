@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from testbed.datapaths.iptables.ruleset import Ruleset, parse
 from testbed.errors import CommandFailed
 from testbed.machine.netns import Netns
 from testbed.proxier.plan import NodePlan
+from testbed.proxier.proxier import Settings, node_plan
 from tests.namespaces import fresh_namespace
 from tests.require import require
 from tests.unit.datapaths import dumps, golden_cases
+from tests.unit.proxier.objects import FACTS, endpoint, endpoint_slice, service
 
 
 @pytest.fixture(params=CHOICES, ids=lambda options: options["variant"])
@@ -152,3 +155,56 @@ def test_chains_of_an_earlier_run_go_with_the_first_pass(node: Netns, target: Ip
     again.apply(node, golden_cases.plan("cluster-ip"), None)
     chains = held(node, target.variant)["nat"].chains
     assert sum(chain.startswith(("KUBE-SVC-", "KUBE-SEP-")) for chain in chains) == 3
+
+
+def gone(target: IptablesDatapath, node: Netns, table: str) -> None:
+    """Somebody flushes a table."""
+    for verb in ("-F", "-X"):
+        add(node, target.variant, "-t", table, verb)
+
+
+@pytest.mark.parametrize("table", ["mangle", "filter", "nat"])
+def test_a_flush_is_seen_and_mended(node: Netns, target: IptablesDatapath, table: str) -> None:
+    plan = dumps.plan()
+    target.apply(node, plan, None)
+    before = dumps.comparable(held(node, target.variant))
+    assert target.intact(node)
+    gone(target, node, table)
+    assert not target.intact(node)
+    target.apply(node, plan, None)
+    assert target.intact(node)
+    assert dumps.comparable(held(node, target.variant)) == before
+
+
+@pytest.mark.parametrize("table", ["mangle", "filter", "nat"])
+def test_with_nft_the_kernel_tells_of_a_flush_at_once(
+    node: Netns, target: IptablesDatapath, table: str
+) -> None:
+    alarm = target.alarm(node)
+    if alarm is None:
+        assert target.variant == "legacy"
+        return
+    with contextlib.closing(alarm):
+        target.apply(node, golden_cases.plan("node-port"), None)
+        target.apply(node, golden_cases.plan("cluster-ip"), None)
+        assert not alarm.rang()
+        gone(target, node, table)
+        assert alarm.rang()
+        assert not alarm.rang()
+
+
+def many(services: int) -> NodePlan:
+    """More chains than one input of nft names."""
+    objects = [service(f"svc-{i}", clusterIP=f"10.96.{1 + i // 200}.{i % 200}") for i in range(services)]
+    ends = [endpoint("10.244.0.5", "node1"), endpoint("10.244.1.5")]
+    slices = [endpoint_slice(ends, of=f"svc-{i}") for i in range(services)]
+    return node_plan(FACTS, Settings(), objects, slices)
+
+
+def test_many_services_come_and_go_whole_beside_others_rules(shared: Netns, target: IptablesDatapath) -> None:
+    before, plan = dumps.comparable(held(shared, target.variant)), many(1200)
+    target.apply(shared, plan, None)
+    assert target.apply(shared, plan, None).lines == 0
+    assert len(target.observe(shared).frontends) == 1200
+    target.remove(shared)
+    assert dumps.comparable(held(shared, target.variant)) == before

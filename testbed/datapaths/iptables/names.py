@@ -7,7 +7,6 @@ endpoint's chain (portProtoHash and servicePortEndpointChainName in pkg/proxy/ip
 
 from __future__ import annotations
 
-import base64
 import hashlib
 
 from testbed.proxier.plan import Endpoint, Scope, ServiceKey
@@ -73,5 +72,13 @@ def text(key: ServiceKey) -> str:
 
 
 def digest(words: str) -> str:
-    """The first 16 characters of the words' hash."""
-    return base64.b32encode(hashlib.sha256(words.encode()).digest()[:10]).decode()
+    """The first 16 characters of base32(sha256(words)): 80 bits, ten for each pair of characters.
+
+    By hand, since a cluster of 10,000 Services has 30,000 chains, and base64.b32encode takes longer than SHA-256.
+    """
+    number = int.from_bytes(hashlib.sha256(words.encode()).digest()[:10], "big")
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(70, -1, -10)])
+
+
+_BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_PAIRS = [first + second for first in _BASE32 for second in _BASE32]

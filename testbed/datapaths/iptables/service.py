@@ -21,6 +21,7 @@ from testbed.proxier.plan import (
     ServicePlan,
     Source,
     WhenEmpty,
+    socket_address,
 )
 
 _ROLE = {
@@ -65,6 +66,7 @@ class _End(NamedTuple):
 
     text: str  # address:port
     chain: str
+    host: str  # its address as a network
 
 
 class _Words:
@@ -81,8 +83,10 @@ class _Words:
 
     def endpoint(self, endpoint: Endpoint) -> _End:
         """An endpoint with the name of its chain."""
-        text = str(endpoint)
-        return _End(text, names.ENDPOINT + names.digest(self._hashed + text))
+        address = str(endpoint.address)
+        text = socket_address(address, endpoint.port)
+        chain = names.ENDPOINT + names.digest(self._hashed + text)
+        return _End(text, chain, f"{address}/{self.spelling.bits}")
 
 
 # Entries: the way in
@@ -198,7 +202,7 @@ def _external(words: _Words, routes: Sequence[Route]) -> Iterator[str]:
     for route in routes:
         target = names.POLICY[route.scope] + words.digest
         if route.source is Source.PODS:
-            yield f"{words.spelling.from_pods()}{comment(f'pod traffic for {where}')} -j {target}"
+            yield f"{''.join(words.spelling.from_pods)}{comment(f'pod traffic for {where}')} -j {target}"
         elif route.source is Source.NODE:
             local = "-m addrtype --src-type LOCAL -j"
             yield f"{comment(f'masquerade LOCAL traffic for {where}')} {local} {names.MARK_MASQ}"
@@ -228,9 +232,10 @@ def _off_cluster(words: _Words, scope: Scope) -> Iterator[str]:
             and last.masquerade
         ):
             pods = any(route.source is Source.PODS for route in frontend.routes)
-            spelled = words.spelling.to_from_outside if pods else to
+            # iptables-save prints the source first, then the destination, then the device.
+            source, device = words.spelling.from_others if pods else ("", "")
             matches = ported(words.protocol, f"{words.name} cluster IP", frontend.port)
-            yield f"{spelled(frontend.address)}{matches} -j {names.MARK_MASQ}"
+            yield f"{source}{to(frontend.address)}{device}{matches} -j {names.MARK_MASQ}"
 
 
 def _choice(words: _Words, ends: Sequence[_End]) -> Iterator[str]:
@@ -254,9 +259,8 @@ def _translation(words: _Words, end: _End) -> list[str]:
     remember = ""
     if words.service.affinity_seconds is not None:
         remember = f"-m recent --set --name {end.chain} --mask {words.spelling.full_mask} --rsource "
-    address = end.text.rpartition(":")[0].strip("[]")
     protocol = words.protocol
     return [
-        f"-s {address}/{words.spelling.bits} {words.remark}-j {names.MARK_MASQ}",
+        f"-s {end.host} {words.remark}-j {names.MARK_MASQ}",
         f"-p {protocol} {words.remark}{remember}-m {protocol} -j DNAT --to-destination {end.text}",
     ]

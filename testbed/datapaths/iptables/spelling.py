@@ -5,7 +5,7 @@ Knows how a match or a target is written. Does not know which rules there are (`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 
@@ -37,6 +37,14 @@ class Spelling:
     counters: frozenset[str] = frozenset(COUNTERS)  # the nfacct objects that exist
     tcp_be_liberal: bool = False  # net.netfilter.nf_conntrack_tcp_be_liberal
     masquerade_bit: int = MASQUERADE_BIT
+    from_pods: tuple[str, str] = field(init=False)
+    """The match for packets of pods: by source, and by device; one of the two, or both, are empty."""
+    from_others: tuple[str, str] = field(init=False)
+    """The same for all other packets."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "from_pods", self._pods(""))
+        object.__setattr__(self, "from_others", self._pods("! "))
 
     @property
     def mark(self) -> str:
@@ -48,21 +56,7 @@ class Spelling:
         """The masquerade mark."""
         return f"{1 << self.masquerade_bit:#x}"
 
-    def from_pods(self) -> str:
-        """The match for packets of pods, with a blank behind it."""
-        source, device = self._pods()
-        return source + device
-
-    def to_from_outside(self, address: IPAddress) -> str:
-        """The matches for packets to an address that do not come from pods, with a blank behind them.
-
-        iptables-save prints the source first, then the destination, then the device.
-        """
-        source, device = self._pods("! ")
-        return f"{source}-d {host(address)} {device}"
-
-    def _pods(self, negation: str = "") -> tuple[str, str]:
-        """The matches for packets of pods by source and by device; one of them, or both, are empty."""
+    def _pods(self, negation: str) -> tuple[str, str]:
         facts = self.facts
         if facts.pod_device:
             return "", f"{negation}-i {facts.pod_device} "
@@ -115,4 +109,4 @@ def to(address: IPAddress) -> str:
 
 def host(address: IPAddress) -> str:
     """One address as a network, as iptables-save prints it."""
-    return f"{address}/{address.max_prefixlen}"
+    return f"{address!s}/{32 if address.version == 4 else 128}"

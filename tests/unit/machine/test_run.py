@@ -18,6 +18,11 @@ def test_without_input_there_is_none() -> None:
     assert run(["cat"]).stdout == ""
 
 
+def test_more_than_a_pipe_holds_goes_in_whole() -> None:
+    text = "".join(f"{n}\n" for n in range(100_000))
+    assert run(["cat"], stdin=text).stdout == text
+
+
 def test_bytes_go_in_as_they_are() -> None:
     assert run(["od", "-An", "-tx1"], stdin=b"\xff\x00").stdout.split() == ["ff", "00"]
 
