@@ -175,6 +175,7 @@ _PROBES: Mapping[str, Callable[[], Probe]] = {
     "bpf": _bpf,
     "cgroup2": _cgroup2,
     "packet-mmap": _packet_ring,
+    "kubectl": _program("kubectl", "kubernetes-client"),
     "chromium": _program("chromium", "chromium chromium-driver"),
     "sctp": _tried(
         "python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132)'", tool="python3"
