@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
+import re
 import sys
 from typing import Any
 
@@ -15,9 +15,6 @@ from testbed.kube.objects import Loaded, read
 from testbed.kube.objects.cluster import seconds as duration
 from testbed.machine import sandbox
 from testbed.machine.paths import DEFAULT_NAME, NAME_VARIABLE, default_name
-
-API_SOCKET = "kube-api.sock"  # in an instance's folder
-
 
 def add_name(parser: argparse.ArgumentParser) -> None:
     """`--name`: which lab instance."""
@@ -56,18 +53,18 @@ def add_choice(
 
 
 def seconds(text: str) -> float:
-    """An option's duration: `90`, `1m30s`. For argparse, so it raises ValueError."""
+    """An option's duration in Go's notation, or as a number: `90`, `1m30s`. Raises UsageError."""
     found = duration(text)
-    if found is None:
+    if found is None and re.fullmatch(r"\d+(\.\d+)?", text):
         found = float(text)
-    if not 0 <= found < math.inf:
-        raise ValueError(text)
+    if found is None:
+        raise UsageError(f"{text!r} is no duration: write e.g. 90, 90s or 1m30s")
     return found
 
 
 def api(name: str) -> ApiClient:
     """A client of a running lab instance's Kubernetes API. Raises UsageError if there is none of that name."""
-    return ApiClient(sandbox.get(name).folder / API_SOCKET, warn=warn)
+    return ApiClient(sandbox.get(name).kube_socket, warn=warn)
 
 
 def warn(text: str) -> None:

@@ -19,6 +19,7 @@ from testbed.bench.worker.client import Worker
 from testbed.cluster import daemon, layout
 from testbed.cluster.rpc import Client
 from testbed.errors import UsageError
+from testbed.kube import client as kube
 from testbed.kube.objects import Manifest
 from testbed.machine import sandbox
 from testbed.scenario import fillers
@@ -41,6 +42,7 @@ class BuiltArm:
         with contextlib.ExitStack() as undo:
             undo.callback(sandbox.destroy, self.instance)
             self.client = undo.enter_context(contextlib.closing(Client(self.instance.socket)))
+            self.kube = undo.enter_context(kube.Client(self.instance.kube_socket))
             self._fill()
             self.network = self.client.call("inspect")["network"]
             self.worker = undo.enter_context(Worker(self.instance.enter_argv(), probe_cpu))
@@ -52,10 +54,10 @@ class BuiltArm:
 
     def _fill(self) -> None:
         """All Services, then one full pass: it lays lists of rules in the order of names, our target last."""
-        others = [m.to_json() for m in fillers.manifests(max(0, self.arm.services - 1))]
-        for manifests in (others, [m.to_json() for m in self.spec.loaded.manifests]):
+        others = list(fillers.manifests(max(0, self.arm.services - 1)))
+        for manifests in (others, self.spec.loaded.manifests):
             if manifests:
-                self.client.call("apply", manifests=manifests)
+                self.kube.apply(manifests)
                 self.client.call("wait", timeout=READY_SECONDS)
         network = self.client.call("inspect")["network"]
         self.node = network["nodes"][0]["name"]
@@ -81,7 +83,7 @@ class BuiltArm:
     def path(self, protocol: str) -> Path:
         """The way from the client to the target: to one pod's address, or to the Service's.
 
-        Looked up once: it does not change, and asking lists every EndpointSlice of the arm.
+        Looked up once: it does not change.
         """
         if protocol not in self._paths:
             self._paths[protocol] = self._find_path(protocol)
@@ -125,7 +127,7 @@ class BuiltArm:
         moved = fillers.endpoint_slice(0, IPv4Address("10.244.255.1") + self._toggle % 2)
         manifest = Manifest(moved, fillers.NOWHERE)
         before = self.syncs()[-1]["number"]
-        self.client.call("apply", manifests=[manifest.to_json()])
+        self.kube.apply([manifest])
         self.client.call("wait", timeout=READY_SECONDS)
         latest = self.syncs()[-1]
         if latest["number"] == before:
@@ -152,25 +154,22 @@ class BuiltArm:
         raise UsageError(f"scenario {self.spec.name}: no pod {name!r} in its manifests")
 
     def _targets(self) -> list[dict[str, Any]]:
-        slices = self.client.call("get", kind="EndpointSlice", namespace=NAMESPACE)
-        label, service = "kubernetes.io/service-name", self.spec.target.service
-        ours = [s for s in slices if s["metadata"]["labels"].get(label) == service]
-        names = sorted(e["targetRef"]["name"] for s in ours for e in s["endpoints"])
+        names = sorted(e["targetRef"]["name"] for piece in self._slices() for e in piece["endpoints"])
         if not names:
+            service = self.spec.target.service
             raise UsageError(f"scenario {self.spec.name}: the Service {service!r} has no endpoints")
         return [self._pod(name) for name in names]
 
-    def _service(self) -> dict[str, Any]:
-        (found,) = self.client.call("get", kind="Service", namespace=NAMESPACE, name=self.spec.target.service)
-        service: dict[str, Any] = found
-        return service
+    def _slices(self) -> list[dict[str, Any]]:
+        """The EndpointSlices of the target, and none of the thousands of others."""
+        query = kube.Query(labels=f"kubernetes.io/service-name={self.spec.target.service}")
+        return self.kube.list("EndpointSlice", NAMESPACE, query).items
 
     def _service_address(self) -> str:
-        return str(self._service()["spec"]["clusterIP"])
+        service = self.kube.get("Service", NAMESPACE, self.spec.target.service)
+        return str(service["spec"]["clusterIP"])
 
     def _target_port(self, protocol: str) -> int:
         """The pods' own port behind the Service's port of this protocol."""
-        slices = self.client.call("get", kind="EndpointSlice", namespace=NAMESPACE)
-        label, service = "kubernetes.io/service-name", self.spec.target.service
-        ports = [p for s in slices if s["metadata"]["labels"].get(label) == service for p in s["ports"]]
+        ports = [port for piece in self._slices() for port in piece["ports"]]
         return next(int(p["port"]) for p in ports if p["protocol"] == protocol)

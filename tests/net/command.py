@@ -18,6 +18,7 @@ from typing import Any
 
 from testbed.cluster.rpc import Client
 from testbed.errors import TestbedError
+from testbed.kube import client as kube
 from testbed.machine.process import ProcessId
 from tests.net.persons import Person, person
 from tests.waiting import until
@@ -30,6 +31,19 @@ Done = subprocess.CompletedProcess[str]
 Running = subprocess.Popen[str]
 
 _numbers = itertools.count(1)
+
+
+class Daemon(Client):
+    """A daemon's own verbs, and its Kubernetes API."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "api.sock")
+        self.kube = kube.Client(folder / "kube-api.sock")
+
+    def close(self) -> None:
+        """Hang up both."""
+        self.kube.close()
+        super().close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +98,9 @@ class Command:
         """Where the instance keeps its record, its log and its pods' logs."""
         return self.person.folder(self.name)
 
-    def client(self) -> Client:
+    def client(self) -> Daemon:
         """A connection to the daemon, for what is asked many times."""
-        return Client(self.folder / "api.sock")
+        return Daemon(self.folder)
 
     def record(self) -> Record | None:
         """What the record on disk says; None if there is none."""

@@ -40,7 +40,7 @@ def lab() -> Iterator[Command]:
 def versions(lab: Command) -> dict[str, list[str]]:
     """The resourceVersion of every object."""
     with lab.client() as client:
-        found = {kind: client.call("get", kind=kind) for kind in KINDS}
+        found = {kind: client.kube.list(kind).items for kind in KINDS}
     return {kind: [obj["metadata"]["resourceVersion"] for obj in objects] for kind, objects in found.items()}
 
 
@@ -177,9 +177,12 @@ def test_an_unknown_kind_is_a_warning_with_a_count(lab: Command) -> None:
         (("apply", "-f", "/no/such/file.yaml"), "/no/such/file.yaml"),
         (("deploy", "--topology", "hundred-nodes"), "no topology 'hundred-nodes'; there are: one-node"),
         (("get", "widgets"), "widgets"),
-        (("delete", "pod"), "delete: give KIND NAME, KIND/NAME or -f FILE"),
+        (("delete", "pod"), "delete: resource(s) were provided, but no name was specified"),
         (("exec", "node1"), "exec: give a target and a command"),
-        (("exec", "node9", "--", "true"), "exec: no 'node9'; there are node1, client1 and pod/NAME"),
+        (
+            ("exec", "node/node9", "--", "true"),
+            "exec: no 'node/node9'; there are node1, client1 and pod/NAME",
+        ),
         (("exec", "pod/", "--", "true"), "'pod/': give KIND/NAME"),
     ],
 )
@@ -190,7 +193,17 @@ def test_wrong_usage_is_exit_code_2(lab: Command, words: tuple[str, ...], compla
 
 
 @pytest.mark.parametrize(
-    "words", [("get", "pod", "nobody"), ("delete", "pod", "nobody"), ("exec", "pod/nobody", "--", "true")]
+    "words",
+    [
+        ("get", "pod", "nobody"),
+        ("delete", "pod", "nobody"),
+        ("exec", "pod/nobody", "--", "true"),
+        ("exec", "nobody", "--", "true"),
+        ("exec", "deploy/nobody", "--", "true"),
+        ("logs", "nobody"),
+        ("describe", "pod", "nobody"),
+        ("scale", "deploy/nobody", "--replicas", "1"),
+    ],
 )
 def test_what_is_not_there_is_exit_code_1(lab: Command, words: tuple[str, ...]) -> None:
     done = lab.run(*words)

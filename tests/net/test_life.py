@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from testbed.cluster.rpc import Client
 from tests.net import manifests as m
-from tests.net.command import Command, deployed, process_inside, quickly
+from tests.net.command import Command, Daemon, deployed, process_inside, quickly
 from tests.waiting import until
 
 WITHIN = 1.0  # seconds from the end of a pod's process to its leaving of the endpoints
@@ -38,45 +37,45 @@ REAL: m.Object = {
 
 
 @contextlib.contextmanager
-def lab(*objects: m.Object, nodes: int = 2) -> Iterator[tuple[Command, Client]]:
+def lab(*objects: m.Object, nodes: int = 2) -> Iterator[tuple[Command, Daemon]]:
     """A cluster with these objects, all ready."""
     with deployed("life", manifests=m.text(m.cluster(nodes), *objects)) as made, made.client() as client:
         yield made, client
 
 
-def endpoints(client: Client, service: str = "web") -> dict[str, Mapping[str, Any]]:
+def endpoints(client: Daemon, service: str = "web") -> dict[str, Mapping[str, Any]]:
     """The conditions of each endpoint of a Service, by pod."""
     label = "kubernetes.io/service-name"
     slices = [
-        s for s in client.call("get", kind="EndpointSlice") if s["metadata"]["labels"].get(label) == service
+        s for s in client.kube.list("EndpointSlice").items if s["metadata"]["labels"].get(label) == service
     ]
     return {e["targetRef"]["name"]: e["conditions"] for s in slices for e in s["endpoints"] or ()}
 
 
-def ready(client: Client) -> set[str]:
+def ready(client: Daemon) -> set[str]:
     """The pods that take new connections."""
     return {pod for pod, conditions in endpoints(client).items() if conditions["ready"]}
 
 
-def known(client: Client) -> list[set[str]]:
+def known(client: Daemon) -> list[set[str]]:
     """For each node, the endpoints of the Service that its kernel holds."""
     nodes = [agent["node"] for agent in client.call("inspect")["agents"]]
     observed = [client.call("observe", node=node)["frontends"] for node in nodes]
     return [{e for f in found if f["address"] == SERVICE for e in f["endpoints"]} for found in observed]
 
 
-def names(client: Client, kind: str, namespace: str | None = None) -> set[str]:
+def names(client: Daemon, kind: str, namespace: str | None = None) -> set[str]:
     """The names of all objects of a kind."""
-    return {obj["metadata"]["name"] for obj in client.call("get", kind=kind, namespace=namespace)}
+    return {obj["metadata"]["name"] for obj in client.kube.list(kind, namespace).items}
 
 
-def pod(client: Client, name: str) -> Mapping[str, Any]:
+def pod(client: Daemon, name: str) -> Mapping[str, Any]:
     """A pod as it is now."""
-    [found] = client.call("get", kind="Pod", namespace="default", name=name)
+    found = client.kube.get("Pod", "default", name)
     return dict(found)
 
 
-def endpoint(client: Client, name: str) -> str:
+def endpoint(client: Daemon, name: str) -> str:
     """A pod's address and port as a kernel holds them."""
     return f"{pod(client, name)['status']['podIP']}:8080"
 
@@ -106,7 +105,7 @@ def test_a_killed_process_leaves_the_endpoints_of_all_nodes_within_a_second_and_
         assert pod(client, "web-1")["status"]["containerStatuses"][0]["restartCount"] == 1
 
 
-def kill(command: Command, client: Client, name: str) -> float:
+def kill(command: Command, client: Daemon, name: str) -> float:
     """Kill a pod's process; when, in seconds of the monotonic clock."""
     container = pod(client, name)["status"]["containerStatuses"][0]["containerID"]
     record = command.record()
@@ -149,13 +148,13 @@ def test_pods_of_a_killed_pod_server_come_back() -> None:
         assert set(answers(command)) <= names(client, "Pod")
 
 
-def restarts(client: Client) -> list[int]:
-    return [p["status"]["containerStatuses"][0]["restartCount"] for p in client.call("get", kind="Pod")]
+def restarts(client: Daemon) -> list[int]:
+    return [p["status"]["containerStatuses"][0]["restartCount"] for p in client.kube.list("Pod").items]
 
 
-def versions(client: Client) -> list[str]:
+def versions(client: Daemon) -> list[str]:
     """The versions of all EndpointSlices."""
-    return [s["metadata"]["resourceVersion"] for s in client.call("get", kind="EndpointSlice")]
+    return [s["metadata"]["resourceVersion"] for s in client.kube.list("EndpointSlice").items]
 
 
 def test_a_failing_readiness_probe_takes_a_pod_out_and_back(tmp_path: Path) -> None:
@@ -188,7 +187,7 @@ def test_a_pod_that_ends_gracefully_serves_as_terminating() -> None:
 def test_delete_waits_until_the_object_is_gone() -> None:
     slow = m.pod("web-1", lifecycle={"preStop": {"sleep": {"seconds": 1}}})
     with lab(slow) as (command, client):
-        assert command.ok("delete", "pod/web-1") == 'pod "web-1" deleted\n'
+        assert command.ok("delete", "pod/web-1") == 'pod "web-1" deleted from default namespace\n'
         assert names(client, "Pod") == set()
 
 
@@ -211,7 +210,7 @@ def test_a_deployment_is_scaled_by_apply(replicas: int) -> None:
 
 def test_a_changed_template_replaces_all_pods() -> None:
     with lab(m.deployment(2), m.service()) as (command, client):
-        before = {p["metadata"]["uid"] for p in client.call("get", kind="Pod")}
+        before = {p["metadata"]["uid"] for p in client.kube.list("Pod").items}
         changed = m.deployment(2, env=[{"name": "VERSION", "value": "2"}])
         command.ok("apply", "-f", "-", stdin=m.text(changed))
         now = until(lambda: settled(client, before), "new pods only")
@@ -219,9 +218,9 @@ def test_a_changed_template_replaces_all_pods() -> None:
         assert set(answers(command, times=4)) <= ready(client)
 
 
-def settled(client: Client, before: set[str]) -> set[str]:
+def settled(client: Daemon, before: set[str]) -> set[str]:
     """The new pods' ids when there are no old ones and all are ready."""
-    now = {p["metadata"]["uid"] for p in client.call("get", kind="Pod")}
+    now = {p["metadata"]["uid"] for p in client.kube.list("Pod").items}
     return now if not now & before and len(ready(client)) == len(now) else set()
 
 
@@ -234,7 +233,9 @@ def test_a_namespace_goes_with_all_that_is_in_it() -> None:
         assert command.ok("delete", "namespace", "team") == 'namespace "team" deleted\n'
         assert "team" not in names(client, "Namespace")
         assert {kind: names(client, kind, "team") for kind in NAMESPACED} == dict.fromkeys(NAMESPACED, set())
-        until(lambda: "team_web" not in command.ok("exec", "--sandbox", "--", "ip", "netns"), "pods' networks")
+        until(
+            lambda: "team_web" not in command.ok("exec", "--sandbox", "--", "ip", "netns"), "pods' networks"
+        )
         assert [p["name"] for p in client.call("inspect")["network"]["pods"]] == ["stays"]
 
 
