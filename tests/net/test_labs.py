@@ -28,7 +28,8 @@ WRONG: dict[str, tuple[str, tuple[str, ...], str, str, str]] = {
     ),
     "the chain of another Service": (
         "clusterip", (), "testbed lab answer clusterip.chain"
-        " $(testbed exec node1 -- iptables -t nat -S KUBE-SERVICES | grep -o 'KUBE-SVC-.*' | grep -v CDGGSHYLG3RE2FKL) || true", "chain", "10.96.0.90/32",
+        " $(testbed exec node1 -- iptables -t nat -S KUBE-SERVICES | grep -o 'KUBE-SVC-.*'"
+        " | grep -v CDGGSHYLG3RE2FKL) || true", "chain", "10.96.0.90/32",
     ),
     "the internal policy for the external one": (
         "nodeport", ("source",), "sed 's/externalTrafficPolicy/internalTrafficPolicy/' {solution}/local.yaml"

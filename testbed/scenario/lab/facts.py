@@ -61,12 +61,14 @@ def named(cluster: Cluster, kind: str, name: str) -> Object:
 
 
 def spread(answers: Sequence[Answer], count: int, way: str) -> str:
-    """What became of connections: `12 of 12 connections from … to …: answered by web-1 (7), web-2 (5)`."""
+    """What became of connections: `3 of 3 connections from a to b: answered by web-1 (2), web-2 (1) with source c`."""
     parts = []
     for outcome, number in Counter(answer.outcome for answer in answers).most_common():
         if outcome == "answered":
             pods = Counter(answer.pod for answer in answers if answer.pod)
-            parts.append("answered by " + ", ".join(f"{pod} ({pods[pod]})" for pod in sorted(pods)))
+            sources = " and ".join(sorted({answer.source for answer in answers if answer.source}))
+            by = ", ".join(f"{pod} ({pods[pod]})" for pod in sorted(pods))
+            parts.append(f"answered by {by}{f' with source {sources}' if sources else ''}")
         else:
             notes = sorted({answer.note for answer in answers if answer.outcome == outcome and answer.note})
             parts.append(f"{number} {outcome}{f' ({notes[0]})' if notes else ''}")
@@ -149,8 +151,8 @@ def _sources(cluster: Cluster, arguments: Arguments) -> Seen:
     sources = tuple(sorted({answer.source for answer in answers if answer.source}))
     known = _addresses(cluster)
     elsewhere = {address: f"is the address of {title}" for address, title in known.items()}
-    shown = ", ".join(f"{source} ({known.get(source, 'nobody known')})" for source in sources)
-    return Seen(sources, Compare.SET, f"{text}; they came from {shown or 'nowhere'}", elsewhere)
+    whose = ", ".join(f"{source} is {known.get(source, 'nobody known')}" for source in sources)
+    return Seen(sources, Compare.SET, f"{text}{f'; {whose}' if whose else ''}", elsewhere)
 
 
 def _outcome(cluster: Cluster, arguments: Arguments) -> Seen:

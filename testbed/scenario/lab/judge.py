@@ -99,9 +99,6 @@ def _connections(cluster: Cluster, arguments: Arguments) -> Finding:
     there, count = facts.target(cluster, arguments["to"]), arguments.get("count", CONNECTIONS)
     answers = cluster.connect(arguments["from"], there, count)
     text = facts.spread(answers, count, f"from {arguments['from']} to {there.title}")
-    sources = sorted({answer.source for answer in answers if answer.source})
-    if sources:
-        text += f", who saw source {' and '.join(sources)}"
     wanted = [*_complaints(cluster, arguments, answers)]
     return Finding(not wanted, f"{text}{'; expected ' + ' and '.join(wanted) if wanted else ''}")
 
