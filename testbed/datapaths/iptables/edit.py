@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from testbed.datapaths.iptables import names
 from testbed.datapaths.iptables.frame import JUMPS
@@ -18,6 +18,7 @@ from testbed.datapaths.iptables.service import Fragment
 
 _PROBABILITY = re.compile(r"--probability (\S+)")
 _TARGET = re.compile(r"-[jg] (KUBE-\S+)")
+_REFUSES = re.compile(r"-j (DROP|REJECT)\b")
 _REFERRERS = ("KUBE-FW-", "KUBE-EXT-", "KUBE-SVL-", "KUBE-SVC-", "KUBE-SEP-", names.MARK_MASQ)
 """Chains of table nat, each before those that it jumps to: the order in which they can be deleted."""
 
@@ -40,6 +41,9 @@ class TableEdit:
     put_in: list[str] = field(default_factory=list)  # lines for chains that stay
     taken_out: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)  # chains that nothing refers to any more at the end
+    in_the_end: dict[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # written once more when all else is done
 
     def __bool__(self) -> bool:
         return bool(self.written or self.put_in or self.taken_out or self.deleted)
@@ -89,14 +93,17 @@ class Edit:
         refused before it is no longer translated.
         """
         last: list[str] = []
+        refusals = self.tables["filter"].in_the_end if self.tables["nat"] else {}
         for name, table in self.tables.items():
             now = table
             if name == "filter" and self.tables["nat"]:
                 last, now = table.taken_out, TableEdit(table.written, table.put_in, [], table.deleted)
+            elif table.in_the_end:
+                now = replace(table, written=table.written | table.in_the_end)
             if now:
                 yield from ((name, block) for block in _of_table(name, now, taste))
-        if last:
-            yield "filter", _block("filter", [], last, [], taste)
+        if last or refusals:
+            yield "filter", _block("filter", [*refusals.items()], last, [], taste)
 
 
 def _of_table(name: str, table: TableEdit, taste: Taste) -> Iterator[str]:
@@ -149,7 +156,7 @@ def difference(wanted: Ruleset, present: Ruleset) -> Edit:
         want, there = wanted.get(name, Table()), present.get(name, Table())
         for chain, rules in want.chains.items():
             if names.is_ours(name, chain) and not _holds(chain, there.chains.get(chain), rules):
-                table.written[chain] = rules
+                _write(table, chain, rules, there.chains.get(chain, ()) if name == "filter" else ())
         for chain, jumps in JUMPS[name].items():
             _set_jumps(table, chain, _only(jumps, want, chain), _only(jumps, there, chain))
         stale = [c for c in there.chains if c not in want.chains and names.is_ours(name, c)]
@@ -157,6 +164,14 @@ def difference(wanted: Ruleset, present: Ruleset) -> Edit:
         table.deleted = [chain for chain in stale if chain not in held]
         table.written |= {chain: () for chain in stale if chain in held and there.chains[chain]}
     return edit
+
+
+def _write(table: TableEdit, chain: str, rules: Sequence[str], present: Sequence[str]) -> None:
+    """Write a chain anew. Refusals in it that are outdated stay behind the others until nat has changed, too."""
+    outdated = [rule for rule in present if _REFUSES.search(rule) and rule not in rules]
+    table.written[chain] = [*rules, *outdated]
+    if outdated:
+        table.in_the_end[chain] = rules
 
 
 def _held_by_others(name: str, table: Table) -> frozenset[str]:
