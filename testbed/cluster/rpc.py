@@ -1,6 +1,6 @@
 """How the command line talks to a daemon: one JSON document per line on the instance's Unix socket.
 
-    request   {"verb": "apply", "arguments": {…}}
+    request   {"verb": "wait", "arguments": {…}}
     replies   {"progress": {…}}*  then  {"result": …}  or  {"error": {"kind", "message", "mistakes"}}
 
 Errors keep their class on the way. Knows nothing of what the verbs do.

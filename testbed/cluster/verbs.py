@@ -1,23 +1,21 @@
-"""What a daemon can be asked: each verb's arguments and result are JSON (the protocol is `rpc.py`'s)."""
+"""What a daemon can be asked beside its Kubernetes API, which has the objects: each verb's arguments and result
+are JSON (the protocol is `rpc.py`'s)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from testbed.cluster.rpc import Progress
 from testbed.cluster.server import Verb
-from testbed.errors import Mistake, NotFound
-from testbed.kube.api import Deletion
-from testbed.kube.objects import Manifest
-from testbed.kube.store import Object
+from testbed.errors import NotFound
 
 if TYPE_CHECKING:
     from testbed.cluster.daemon import Daemon
 
-NAMES = ("inspect", "apply", "delete", "get", "wait", "syncs", "plan", "observe", "show", "resync", "enter")
+NAMES = ("inspect", "wait", "syncs", "plan", "observe", "show", "resync", "enter")
 
 
 class Verbs:
@@ -42,32 +40,6 @@ class Verbs:
             "agents": [agent.describe() for agent in self._daemon.agents.values()],
             "version": self._daemon.store.version,
         }
-
-    def do_apply(
-        self, manifests: Sequence[Mapping[str, Any]], mistakes: Sequence[Mapping[str, Any]] = ()
-    ) -> list[dict[str, Any]]:
-        """Bring objects in, all or none; none if there are `mistakes` already, which are told with those here."""
-        self._daemon.health.check()
-        applied = self._daemon.registry.apply(
-            [Manifest.from_json(manifest) for manifest in manifests],
-            [Mistake(**mistake) for mistake in mistakes],
-        )
-        return [asdict(each) for each in applied]
-
-    def do_delete(self, kind: str, namespace: str, name: str, grace: int | None = None) -> str:
-        """Tell an object to end; its uid. It is gone when no object has that any more."""
-        deleted = self._daemon.registry.delete(kind, namespace, name, Deletion(grace))
-        return str(deleted["metadata"]["uid"])
-
-    def do_get(self, kind: str, namespace: str | None = None, name: str | None = None) -> list[Object]:
-        """Objects as they are now."""
-        found = self._daemon.store.list(kind, namespace)
-        if name is None:
-            return found
-        named = [obj for obj in found if obj["metadata"]["name"] == name]
-        if not named:
-            raise NotFound(f'{kind} "{name}" not found')
-        return named
 
     def do_wait(self, timeout: float, progress: Progress) -> dict[str, Any]:
         """Until every pod is ready and every node obeys the latest objects; not longer than all threads live."""
@@ -109,7 +81,9 @@ class Verbs:
         An empty `container` means the first one.
         """
         pods = {(pod["namespace"], pod["name"]): pod for pod in self._daemon.network.describe()["pods"]}
-        (pod,) = self.do_get("Pod", namespace, name)
+        pod = self._daemon.store.get("Pod", namespace, name)
+        if pod is None:
+            raise NotFound(f'pods "{name}" not found')
         statuses = {c["name"]: c for c in pod.get("status", {}).get("containerStatuses", ())}
         if (namespace, name) not in pods or not statuses:
             raise NotFound(f"pod {namespace}/{name} is not running")
