@@ -9,10 +9,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from testbed.machine.run import Result
-from testbed.proxier.plan import NodePlan, PlanDelta, ServiceKey
+from testbed.proxier.plan import Family, NodePlan, PlanDelta, ServiceKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +154,30 @@ class Datapath(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RuleCounts:
+    """How many rules of ours there are, by family and table: in all, and written by the last `apply`."""
+
+    total: Mapping[tuple[Family, str], int]
+    last: Mapping[tuple[Family, str], int]
+
+
+@runtime_checkable
+class CountsRules(Protocol):
+    """A datapath made of rules in tables, which knows their number without asking the kernel."""
+
+    def rule_counts(self, node: Node) -> RuleCounts:
+        """Since the last `apply` on the node; empty before the first one."""
+        ...
+
+
 DatapathOptions = Mapping[str, Any]
 """Settings of a datapath as the Cluster document has them, e.g. `{"variant": "legacy"}` for iptables."""
 
 __all__ = [
     "Alarm",
     "Applied",
+    "CountsRules",
     "Datapath",
     "DatapathOptions",
     "Machine",
@@ -167,5 +185,6 @@ __all__ = [
     "Node",
     "Observed",
     "ObservedFrontend",
+    "RuleCounts",
     "ServiceKey",
 ]

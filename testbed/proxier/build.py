@@ -7,7 +7,7 @@ This is the one place where traffic policies become routes. Rules: kube-proxy's 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from testbed.proxier.addresses import network_of
 from testbed.proxier.plan import (
@@ -56,8 +56,11 @@ def _serving(candidates: Sequence[Candidate]) -> tuple[Endpoint, ...]:
 
 
 def _frontends(port: ServicePort, router: _Router, facts: NodeFacts) -> Iterator[Frontend]:
-    internal, external = router.internal(port.internal_local), router.external(port.external_local)
+    internal = router.internal(port.internal_local)
     yield Frontend(Origin.CLUSTER_IP, port.cluster_ip, port.port, routes=internal)
+    if not port.externally_accessible:
+        return
+    external = router.external(port.external_local)
     for address in port.external_ips:
         yield Frontend(Origin.EXTERNAL_IP, address, port.port, routes=external)
     sources = _allowed_sources(port, facts)
@@ -81,8 +84,7 @@ def _allowed_sources(port: ServicePort, facts: NodeFacts) -> tuple[IPNetwork, ..
     return port.source_ranges + tuple(network_of(address) for address in port.load_balancer_ips)
 
 
-@dataclass(frozen=True, slots=True)
-class _Router:
+class _Router(NamedTuple):
     """Makes the routes of one service port."""
 
     usable: Usable

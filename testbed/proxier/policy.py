@@ -5,24 +5,22 @@ The rules are those of kube-proxy's CategorizeEndpoints (pkg/proxy/topology.go).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from testbed.proxier.plan import Endpoint
 from testbed.proxier.services import ServicePort
 from testbed.proxier.slices import Candidate
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where the node is, as topology hints name it."""
 
     node: str
     zone: str = ""  # label topology.kubernetes.io/zone, empty without it
 
 
-@dataclass(frozen=True, slots=True)
-class Usable:
+class Usable(NamedTuple):
     """The endpoints that each traffic policy lets in; `anywhere`: is there one on any node at all?"""
 
     cluster: tuple[Endpoint, ...]
@@ -34,16 +32,16 @@ def usable(port: ServicePort, candidates: Sequence[Candidate], place: Place) -> 
     """Sort out the endpoints of a service port for one node; the given order is kept."""
     cluster = _cluster(candidates, place) if port.uses_cluster_endpoints else ()
     local = _local(candidates) if port.uses_local_endpoints else ()
-    anywhere = any(c.ready or c.last_resort for c in candidates)
+    anywhere = bool(cluster or local) or any(c.ready or c.last_resort for c in candidates)
     return Usable(cluster, local, anywhere)
 
 
 def _cluster(candidates: Sequence[Candidate], place: Place) -> tuple[Endpoint, ...]:
     """Ready ones that the hints allow; if none is ready anywhere, those that serve while terminating."""
     ready = [c for c in candidates if c.ready]
-    allowed = _hint_filter(ready, place)
-    hinted = [c for c in ready if allowed(c)]
-    return _endpoints(hinted) or _endpoints(c for c in candidates if c.last_resort)
+    if ready:
+        return _endpoints(_hinted(ready, place))
+    return _endpoints(c for c in candidates if c.last_resort)
 
 
 def _local(candidates: Sequence[Candidate]) -> tuple[Endpoint, ...]:
@@ -52,17 +50,19 @@ def _local(candidates: Sequence[Candidate]) -> tuple[Endpoint, ...]:
     return _endpoints(c for c in here if c.ready) or _endpoints(c for c in here if c.last_resort)
 
 
-def _hint_filter(ready: Sequence[Candidate], place: Place) -> Callable[[Candidate], bool]:
+def _hinted(ready: Sequence[Candidate], place: Place) -> Sequence[Candidate]:
     """Hints count as a whole or not at all: every ready endpoint has one, and one of them names this place.
 
     Hints for nodes come before hints for zones (KEP-3015).
     """
+    if not (ready[0].node_hints or ready[0].zone_hints):
+        return ready
     if all(c.node_hints for c in ready) and any(place.node in c.node_hints for c in ready):
-        return lambda c: place.node in c.node_hints
+        return [c for c in ready if place.node in c.node_hints]
     if all(c.zone_hints for c in ready) and any(place.zone in c.zone_hints for c in ready):
-        return lambda c: place.zone in c.zone_hints
-    return lambda _: True
+        return [c for c in ready if place.zone in c.zone_hints]
+    return ready
 
 
 def _endpoints(candidates: Iterable[Candidate]) -> tuple[Endpoint, ...]:
-    return tuple(c.endpoint for c in candidates)
+    return tuple([c.endpoint for c in candidates])

@@ -137,10 +137,12 @@ class Proxier:
             of = service_of(obj) if obj is not None else None
             if obj is None or of is None:
                 continue
-            others = [s for s in self._slices.pop(of, ()) if _name(s) != _name(obj)]
-            now = [*others, obj] if obj is new else others
+            now = [s for s in self._slices.pop(of, ()) if _name(s) != _name(obj)]
+            if obj is new:
+                now.append(obj)
+                now.sort(key=_name)
             if now:
-                self._slices[of] = tuple(sorted(now, key=_name))
+                self._slices[of] = tuple(now)
             yield of
 
     def _take_node(self, _: Object | None, new: Object | None) -> Iterator[ServiceName]:

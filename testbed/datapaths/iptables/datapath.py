@@ -19,9 +19,11 @@ from testbed.datapaths.contract import (
     Missing,
     Node,
     Observed,
+    RuleCounts,
 )
 from testbed.datapaths.iptables import ruleset
 from testbed.datapaths.iptables.canary import CanaryAlarm
+from testbed.datapaths.iptables.count import Counts, Many, in_input, of_fragment, of_ours
 from testbed.datapaths.iptables.edit import Edit, difference, ours
 from testbed.datapaths.iptables.names import CANARY, TOP_LEVEL
 from testbed.datapaths.iptables.observe import frontends
@@ -89,6 +91,8 @@ class _State:
     facts: NodeFacts
     spellings: dict[Family, Spelling]
     endpoints: dict[Family, int]  # how many are known
+    rules: dict[Family, Many]
+    last: Counts = field(default_factory=Counts)  # rules that the last apply wrote
     mixed: set[Family] = field(default_factory=set)
     """Families whose cluster became large, or small again, since the full pass: the rules of service ports that
     have not changed since are still spelled as before (as kube-proxy leaves them, too)."""
@@ -116,6 +120,7 @@ class _Meter:
     restore_seconds: float = 0.0
     lines: int = 0
     bytes: int = 0
+    rules: Counts = field(default_factory=Counts)
 
     def write(self, tool: Tool, edit: Edit) -> None:
         """Give an edit to a tool, input by input. Raises CommandFailed."""
@@ -128,6 +133,7 @@ class _Meter:
                 return
             self.lines += content.count("\n")
             self.bytes += len(content)
+            self.rules.update({(tool.family, table): n for table, n in in_input(content).items()})
             self.restore_seconds += tool.change(content).seconds
 
     def applied(self, *, full: bool) -> Applied:
@@ -179,9 +185,10 @@ class IptablesDatapath:
         for family, spelling in held.spellings.items():
             start = time.perf_counter()
             ours = [key for key in keys if key.family == family]
-            edit = _edit(ours, delta, spelling, whole=family in held.mixed)
+            edit = _edit(ours, delta, spelling, held.rules[family], whole=family in held.mixed)
             meter.render_seconds += time.perf_counter() - start
             meter.write(self._tool(node, family), edit)
+        held.last = meter.rules
         self._states[node.name] = held
         return meter.applied(full=False)
 
@@ -190,13 +197,15 @@ class IptablesDatapath:
         counted = {family: plan.known_endpoints(family) for family in TOOLS}
         spellings = self._prepare(node, plan, counted)
         saved: dict[Family, Ruleset] = {}
+        rules: dict[Family, Many] = {}
         try:
             for family, spelling in spellings.items():
                 tool = self._tool(node, family)
                 start = time.perf_counter()
                 present = saved[family] = tool.present()
                 read = time.perf_counter()
-                edit = difference(state(plan, spelling), present)
+                wanted = state(plan, spelling)
+                rules[family], edit = of_ours(wanted), difference(wanted, present)
                 meter.restore_seconds += read - start  # kube-proxy's sync reads back too
                 meter.render_seconds += time.perf_counter() - read
                 meter.write(tool, edit)
@@ -205,7 +214,7 @@ class IptablesDatapath:
                 tool = self._tool(node, family)
                 meter.write(tool, difference(ours(present), tool.present()))
             raise
-        self._states[node.name] = _State(plan.facts, spellings, counted)
+        self._states[node.name] = _State(plan.facts, spellings, counted, rules, meter.rules)
         return meter.applied(full=True)
 
     def _prepare(self, node: Node, plan: NodePlan, endpoints: Mapping[Family, int]) -> dict[Family, Spelling]:
@@ -219,6 +228,14 @@ class IptablesDatapath:
             self._route_localnet[node.name] = "0"
             set_route_localnet(node, "1")
         return spellings
+
+    def rule_counts(self, node: Node) -> RuleCounts:
+        """See `contract.CountsRules`; as kube-proxy counts, without the jumps from the kernel's own chains."""
+        held = self._states.get(node.name)
+        if held is None:
+            return RuleCounts({}, {})
+        total = {(family, table): n for family, rules in held.rules.items() for table, n in rules.items()}
+        return RuleCounts(total, dict(held.last))
 
     def spares_full_passes(self, plan: NodePlan) -> bool:
         """kube-proxy's large-cluster mode has no hourly full sync."""
@@ -256,14 +273,16 @@ class IptablesDatapath:
         return Tool(node, self.variant, family)
 
 
-def _edit(keys: Iterable[ServiceKey], delta: PlanDelta, spelling: Spelling, *, whole: bool) -> Edit:
-    """What turns the rules of these service ports from the old plan's into the new one's."""
+def _edit(
+    keys: Iterable[ServiceKey], delta: PlanDelta, spelling: Spelling, rules: Many, *, whole: bool
+) -> Edit:
+    """What turns the rules of these service ports from the old plan's into the new one's; `rules` follow them."""
     edit = Edit()
     for key in keys:
-        before, after = delta.before.get(key), delta.changed.get(key)
-        edit.replace(
-            fragment(before, spelling) if before else NOTHING,
-            fragment(after, spelling) if after else NOTHING,
-            whole=whole,
-        )
+        old, new = delta.before.get(key), delta.changed.get(key)
+        before = fragment(old, spelling) if old else NOTHING
+        after = fragment(new, spelling) if new else NOTHING
+        edit.replace(before, after, whole=whole)
+        rules.update(of_fragment(after))
+        rules.subtract(of_fragment(before))
     return edit

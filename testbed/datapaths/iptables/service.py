@@ -164,11 +164,15 @@ def _chains(words: _Words) -> dict[str, list[str]]:
     if not policies:
         return {}
     chains: dict[str, list[str]] = {}
-    ends = {endpoint: words.endpoint(endpoint) for endpoint in service.endpoints()}
-    for end in ends.values():
+    everyone = service.endpoints()
+    ends = [words.endpoint(endpoint) for endpoint in everyone]
+    for end in ends:
         chains[end.chain] = _translation(words, end)
     for scope, endpoints in policies.items():
-        chosen = [ends[endpoint] for endpoint in endpoints]
+        chosen = ends
+        if len(endpoints) < len(everyone):
+            some = set(endpoints)
+            chosen = [end for end, endpoint in zip(ends, everyone, strict=True) if endpoint in some]
         chains[names.POLICY[scope] + words.digest] = [*_off_cluster(words, scope), *_choice(words, chosen)]
     if len(service.frontends) > 1:
         chains |= _external_chains(words)
