@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 from testbed.proxier.plan import NodePlan
 from testbed.proxier.proxier import Settings, node_plan
 from tests.unit.proxier.objects import FACTS, NODE, Object, endpoint, endpoint_slice, port, service
@@ -10,6 +12,14 @@ HERE, THERE = endpoint("10.244.0.5", NODE), endpoint("10.244.1.5")
 BOTH = endpoint_slice([HERE, THERE])
 NODE_PORT = [port(node_port=30080)]
 LOAD_BALANCER = {"type": "LoadBalancer", "ports": NODE_PORT, "ingress": [{"ip": "198.51.100.1"}]}
+TERMINATING = endpoint("10.244.0.5", NODE, ready=False, serving=True, terminating=True)
+GONE = endpoint("10.244.1.5", ready=False, serving=False, terminating=True)
+ASSOC = [port(3868, "assoc", "SCTP", 30868)]
+ASSOC_SLICE_PORTS = [{"name": "assoc", "port": 3868, "protocol": "SCTP"}]
+HINTED = [
+    {**HERE, "hints": {"forNodes": [{"name": NODE}]}},
+    {**THERE, "hints": {"forNodes": [{"name": "node2"}]}},
+]
 DNS_PORTS = [port(53, "dns", "UDP"), port(53, "dns-tcp")]
 DNS_SLICE_PORTS = [
     {"name": "dns", "port": 5353, "protocol": "UDP"},
@@ -44,6 +54,58 @@ CASES: dict[str, tuple[Settings, list[Object]]] = {
         Settings(),
         [service("dns", DNS_PORTS), endpoint_slice([HERE, THERE], "dns", ports=DNS_SLICE_PORTS)],
     ),
+    "affinity-policy-local": (
+        Settings(),
+        [service(**LOAD_BALANCER, sessionAffinity="ClientIP", externalTrafficPolicy="Local"), BOTH],
+    ),
+    "both-policies-local": (
+        Settings(),
+        [
+            service(
+                type="NodePort", ports=NODE_PORT, internalTrafficPolicy="Local", externalTrafficPolicy="Local"
+            ),
+            BOTH,
+        ],
+    ),
+    "external-ips": (
+        Settings(),
+        [service(externalIPs=["203.0.113.9", "203.0.113.10"], externalTrafficPolicy="Local"), BOTH],
+    ),
+    "local-by-bridge": (
+        Settings(detect_local="BridgeInterface", interface="cni0"),
+        [service(type="NodePort", ports=NODE_PORT, externalTrafficPolicy="Local"), BOTH],
+    ),
+    "local-by-device-prefix": (
+        Settings(detect_local="InterfaceNamePrefix", interface="veth"),
+        [service(type="NodePort", ports=NODE_PORT, externalTrafficPolicy="Local"), BOTH],
+    ),
+    "local-by-nothing": (
+        Settings(detect_local="None"),
+        [service(type="NodePort", ports=NODE_PORT, externalTrafficPolicy="Local"), BOTH],
+    ),
+    "node-hints": (Settings(), [service(), endpoint_slice(HINTED)]),
+    "node-ports-in-a-range": (
+        Settings(node_port_ranges=(ip_network("192.168.0.0/24"),)),
+        [service(type="NodePort", ports=NODE_PORT), BOTH],
+    ),
+    "sctp": (
+        Settings(),
+        [
+            service("assoc", ASSOC, type="NodePort"),
+            endpoint_slice([HERE, THERE], "assoc", ports=ASSOC_SLICE_PORTS),
+        ],
+    ),
+    "several-services": (
+        Settings(),
+        [
+            service(type="NodePort", ports=NODE_PORT),
+            BOTH,
+            service("api", clusterIP="10.96.0.11"),
+            endpoint_slice([THERE], "api"),
+            service("none", clusterIP="10.96.0.12"),
+        ],
+    ),
+    "terminating-fallback": (Settings(), [service(), endpoint_slice([TERMINATING, GONE])]),
     "dual-stack": (
         Settings(),
         [
