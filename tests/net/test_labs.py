@@ -33,7 +33,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...], str, str, str]] = {
     ),
     "the internal policy for the external one": (
         "nodeport", ("source",), "sed 's/externalTrafficPolicy/internalTrafficPolicy/' {solution}/local.yaml"
-        " | testbed apply -f - --wait", "keep", "expected source 203.0.113.11 (client1)",
+        " | testbed apply -f - --wait", "keep", "and source 203.0.113.11 (client1)",
     ),
     "the outcome before the policy was changed": (
         "nodeport", (), "testbed lab answer nodeport.price answered || true", "price", "comes after keep",

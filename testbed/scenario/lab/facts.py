@@ -61,7 +61,7 @@ def named(cluster: Cluster, kind: str, name: str) -> Object:
 
 
 def spread(answers: Sequence[Answer], count: int, way: str) -> str:
-    """What became of connections: `3 of 3 connections from a to b: answered by web-1 (2), web-2 (1) with source c`."""
+    """What became of connections: `3 of 3 connections from a to b: answered by web-1 (3) with source c`."""
     parts = []
     for outcome, number in Counter(answer.outcome for answer in answers).most_common():
         if outcome == "answered":
