@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.house.source import ROOT
+from tests.net.case_file import case_files, load
 
 PAGE = ROOT / "docs/kube-proxy.md"
 E2E = ROOT / "tests/data/sig-network-e2e.txt"
@@ -94,6 +95,17 @@ def test_every_line_names_what_shows_it_or_why_nothing_does(row: Row) -> None:
 @pytest.mark.parametrize(("section", "count"), LINES.items(), ids=LINES)
 def test_no_line_of_the_checklist_is_left_out(section: str, count: int) -> None:
     assert sum(row.section == section for row in rows()) == count
+
+
+def re_enacted() -> list[tuple[str, str]]:
+    """Each packet case with the end-to-end tests that it says it re-enacts."""
+    return [(case.name, name) for case in map(load, case_files()) for name in case.e2e]
+
+
+@pytest.mark.parametrize(("case", "name"), re_enacted(), ids=lambda text: text[:60])
+def test_what_a_case_re_enacts_is_a_test_that_the_page_knows(case: str, name: str) -> None:
+    (row,) = [row for row in rows() if row.behaviour == name]
+    assert not row.shown.startswith(EXCUSES), f"{case} shows it"
 
 
 @pytest.mark.parametrize("name", end_to_end_tests())
