@@ -132,8 +132,11 @@ def test_created_changed_and_unchanged_are_told_apart(lab: Command) -> None:
 
 
 def test_what_get_prints_can_be_applied(lab: Command) -> None:
-    printed = lab.ok("get", "services", "-o", "yaml")
-    assert all(line.endswith(" unchanged") for line in lab.ok("apply", "-f", "-", stdin=printed).splitlines())
+    """The first time all of it becomes what was applied last, as with kubectl; nothing else changes."""
+    before, printed = lab.get("services"), lab.ok("get", "services", "-o", "yaml")
+    assert lab.ok("apply", "-f", "-", stdin=printed) == "service/web configured\n"
+    assert [obj["spec"] for obj in lab.get("services")] == [obj["spec"] for obj in before]
+    assert lab.ok("apply", "-f", "-", stdin=printed) == "service/web unchanged\n"
 
 
 def test_a_list_is_its_items(lab: Command) -> None:

@@ -195,7 +195,10 @@ def test_delete_says_what_is_not_gone_in_time() -> None:
     slow = m.pod("web-1", lifecycle={"preStop": {"sleep": {"seconds": 20}}})
     with lab(slow) as (command, _):
         done = command.run("delete", "--timeout", "0", "pod/web-1")
-        assert (done.returncode, done.stderr) == (1, "testbed: not gone after 0 s: Pod web-1\n")
+        assert (done.returncode, done.stderr) == (
+            1,
+            "testbed: timed out waiting for the condition: not gone after 0 s: pods/web-1\n",
+        )
 
 
 @pytest.mark.parametrize("replicas", [5, 1, 0])
