@@ -7,6 +7,8 @@ from random import Random
 
 import pytest
 
+from testbed.datapaths.iptables import datapath
+from tests.contract import wanted
 from tests.generated import product
 from tests.generated.oracle.rules import Tables
 from tests.generated.scene import FAMILIES, Object, Scene
@@ -70,8 +72,8 @@ def test_of_n_endpoints_the_ith_has_the_share_of_one_in_n_minus_i(tables: Tables
     for chain, rules in tables["nat"].items():
         choices = [r for r in rules if "-j KUBE-SEP-" in r and "--rcheck" not in r]
         shares = [found[1] if (found := PROBABILITY.search(rule)) else "1" for rule in choices]
-        wanted = [f"{1 / left:.10f}" for left in range(len(choices), 1, -1)] + ["1"] * bool(choices)
-        assert shares == wanted, chain
+        expected = [f"{1 / left:.10f}" for left in range(len(choices), 1, -1)] + ["1"] * bool(choices)
+        assert shares == expected, chain
 
 
 def cluster_ips(count: int, endpoints: int) -> list[Object]:
@@ -109,3 +111,11 @@ def test_the_number_of_rules_is_kube_proxy_s_formula(services: int, endpoints: i
     before = {t: sum(len(rules) for rules in empty[t].chains.values()) for t in empty}
     assert count["nat"] - 3 == 5 + (services * (2 + 3 * endpoints) if endpoints else 0)
     assert count["filter"] - before["filter"] == (0 if endpoints else services)
+
+
+@pytest.mark.parametrize("seed", seeds(40))
+def test_what_is_observed_is_what_was_planned(seed: int) -> None:
+    made = scene(seed, small=True)
+    target, node, plan = datapath(product.options(made)), product.node(made), product.proxier(made).plan
+    target.apply(node, plan, None)
+    assert target.observe(node).frontends == wanted.frontends(plan)
