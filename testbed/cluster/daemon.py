@@ -88,9 +88,9 @@ class Daemon:
             return
         proxies = KubeProxies()
         for node in self.store.list("Node"):
-            follower = proxies.start(node, self.cluster)
-            # A datapath of its own for each agent: it remembers what it wrote.
-            agent = Agent(self.store, node, self.cluster, _datapath(self.cluster), [follower])
+            datapath = _datapath(self.cluster)  # of its own for each agent: it remembers what it wrote
+            follower = proxies.start(node, self.cluster, datapath)
+            agent = Agent(self.store, node, self.cluster, datapath, [follower])
             self.agents[agent.name] = agent
             alarm = agent.datapath.alarm(agent.netns)
             if alarm:

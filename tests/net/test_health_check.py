@@ -146,12 +146,16 @@ def test_a_node_that_is_to_be_deleted_lives_but_is_not_healthy(lab: Command) -> 
     until(lambda: asked(lab, "client1", f"{place}/healthz")[0] == 200, "the taint to be gone")
 
 
+def value(text: str, sample: str) -> float:
+    """One sample of a page of metrics."""
+    [found] = re.findall(rf"^kubeproxy_{re.escape(sample)} ([\d.e+]+)$", text, re.MULTILINE)
+    return float(found)
+
+
 def test_an_operator_reads_metrics_and_mode_on_the_node_alone(lab: Command) -> None:
     assert asked(lab, "node1", "http://127.0.0.1:10249/proxyMode")[2] == "iptables"
     status, headers, body = asked(lab, "node1", "http://127.0.0.1:10249/metrics")
     assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
-    count = r'^kubeproxy_sync_full_proxy_rules_duration_seconds_count\{ip_family="IPv4"\} ([\d.]+)$'
-    found = re.search(count, body, re.MULTILINE)
-    assert found is not None
-    assert float(found.group(1)) >= 1
+    assert value(body, 'sync_full_proxy_rules_duration_seconds_count{ip_family="IPv4"}') >= 1
+    assert value(body, 'sync_proxy_rules_iptables_total{ip_family="IPv4",table="nat"}') > 5
     assert asked(lab, "client1", f"http://{addresses(lab, 'node1')[0]}:10249/metrics")[0] == 0

@@ -21,6 +21,7 @@ from prometheus_client import (
 
 from testbed.cluster.agent import Sync
 from testbed.cluster.kubeproxy.cleanup import Cleaned
+from testbed.datapaths.contract import RuleCounts
 from testbed.kube.store import Object
 from testbed.proxier.plan import (
     Family,
@@ -39,6 +40,7 @@ SYNC_BUCKETS = tuple(0.001 * 2**n for n in range(15))
 PROGRAMMING_BUCKETS = (0.25, 0.5, *range(1, 60), *range(60, 120, 5), *range(120, 301, 30))
 INTERNAL, EXTERNAL = "internal", "external"
 FAMILY = ("ip_family",)
+OF_TABLE = (*FAMILY, "table")
 OF_ADDRESS_TYPE = {"IPv4": Family.IPV4, "IPv6": Family.IPV6}
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # lines that Go's client does not write
@@ -88,6 +90,14 @@ class Metrics:
             "sync_proxy_rules_iptables_partial_restore_failures",
             "Cumulative proxy iptables partial restore failures",
         )
+        self._rules = gauge(
+            "sync_proxy_rules_iptables_total", "Total number of iptables rules owned by kube-proxy", OF_TABLE
+        )
+        self._written = gauge(
+            "sync_proxy_rules_iptables_last",
+            "Number of iptables rules written by kube-proxy in last sync",
+            OF_TABLE,
+        )
         self._healthz = counter("proxy_healthz", "Cumulative proxy healthz HTTP status", ("code",))
         self._livez = counter("proxy_livez", "Cumulative proxy livez HTTP status", ("code",))
         self._without_local: dict[tuple[Family, str], set[ServiceKey]] = {}
@@ -119,6 +129,12 @@ class Metrics:
                 histogram.labels(label).observe(seconds)
             self._last.labels(label).set(self._now())
         self._count_without_local(plan, delta)
+
+    def counted(self, counts: RuleCounts) -> None:
+        """So many rules are there now, and so many of them the round has written."""
+        for gauge, rules in ((self._rules, counts.total), (self._written, counts.last)):
+            for family, table in counts.total:
+                gauge.labels(_label(family), table).set(rules.get((family, table), 0))
 
     def cleaned(self, looks: Iterable[Cleaned]) -> None:
         """Connection tracking was cleaned."""

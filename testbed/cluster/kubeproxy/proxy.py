@@ -16,6 +16,7 @@ from testbed.cluster.kubeproxy.health import ProxyHealth
 from testbed.cluster.kubeproxy.healthcheck import ANY, Closable, HealthChecks, Listen
 from testbed.cluster.kubeproxy.http import NOT_FOUND, Answer, Handler, HttpServers
 from testbed.cluster.kubeproxy.metrics import Metrics
+from testbed.datapaths.contract import CountsRules, Datapath, RuleCounts
 from testbed.errors import KernelStateError
 from testbed.kube.objects import ClusterConfig
 from testbed.kube.store import Object
@@ -36,7 +37,14 @@ log = logging.getLogger(__name__)
 class KubeProxy:
     """One node's: an `agent.Follower`."""
 
-    def __init__(self, node: Object, cluster: ClusterConfig, listen: Listen, cleanup: Cleanup) -> None:
+    def __init__(
+        self,
+        node: Object,
+        cluster: ClusterConfig,
+        listen: Listen,
+        cleanup: Cleanup,
+        count: Callable[[], RuleCounts] | None = None,
+    ) -> None:
         self.name = node["metadata"]["name"]
         versions = {subnet.version for subnet in cluster.networking.service_subnets}
         families = tuple(Family(version) for version in sorted(versions))
@@ -45,7 +53,7 @@ class KubeProxy:
         self.metrics = Metrics(families)
         self.health.see_node(node)
         self._checks = HealthChecks(listen, lambda: self.health.healthy)
-        self._cleanup, self._listen = cleanup, listen
+        self._cleanup, self._listen, self._count = cleanup, listen, count
         self._own = families_of(node, cluster)
         self._open: list[Closable] = []
 
@@ -77,6 +85,8 @@ class KubeProxy:
         self._checks.update(plan, delta)
         self.metrics.programmed(plan, delta, sync)
         self.metrics.cleaned(cleaned)
+        if self._count:
+            self.metrics.counted(self._count())
 
     def settled(self, failure: str) -> None:
         """See agent.Follower."""
@@ -120,11 +130,12 @@ class KubeProxies:
         self._servers = HttpServers()
         self._proxies: list[KubeProxy] = []
 
-    def start(self, node: Object, cluster: ClusterConfig) -> KubeProxy:
+    def start(self, node: Object, cluster: ClusterConfig, datapath: Datapath) -> KubeProxy:
         """A node's kube-proxy, which serves already; to be handed to its agent as a follower."""
         netns = Netns(node["metadata"]["name"])
         cleanup = Cleanup(netns.name, partial(netns.call, Conntrack))
-        proxy = KubeProxy(node, cluster, partial(self._servers.listen, netns), cleanup)
+        count = partial(datapath.rule_counts, netns) if isinstance(datapath, CountsRules) else None
+        proxy = KubeProxy(node, cluster, partial(self._servers.listen, netns), cleanup, count)
         proxy.start()
         self._proxies.append(proxy)
         return proxy

@@ -33,5 +33,5 @@ def in_input(text: str) -> Many:
     found = Many()
     for block in f"\n{text}".split("\n*")[1:]:
         table, _, lines = block.partition("\n")
-        found[table] += f"\n{lines}".count("\n-A ") + lines.count("\n-I ")
+        found[table] += sum(f"\n{lines}".count(f"\n{verb} ") for verb in ("-A", "-I"))
     return found

@@ -11,6 +11,7 @@ import pytest
 from testbed.cluster.agent import Sync
 from testbed.cluster.kubeproxy.cleanup import Cleaned
 from testbed.cluster.kubeproxy.metrics import TRIGGER_TIME, Metrics
+from testbed.datapaths.contract import RuleCounts
 from testbed.proxier.plan import Family
 from tests.unit.cluster.kubeproxy.plans import Node
 from tests.unit.proxier.objects import NODE, Object, endpoint, endpoint_slice, port, service
@@ -28,8 +29,10 @@ NAMES = [
     "sync_proxy_rules_duration_seconds",
     "sync_proxy_rules_endpoint_changes_pending",
     "sync_proxy_rules_endpoint_changes_total",
+    "sync_proxy_rules_iptables_last",
     "sync_proxy_rules_iptables_partial_restore_failures_total",
     "sync_proxy_rules_iptables_restore_failures_total",
+    "sync_proxy_rules_iptables_total",
     "sync_proxy_rules_last_queued_timestamp_seconds",
     "sync_proxy_rules_last_timestamp_seconds",
     "sync_proxy_rules_no_local_endpoints_total",
@@ -161,6 +164,15 @@ def test_a_trigger_time_that_is_none_is_passed_over(metrics: Metrics) -> None:
     metrics.noticed([change(piece)])
     metrics.settled("")
     assert value(metrics, "network_programming_duration_seconds_count") == 0
+
+
+def test_rules_are_counted_by_table(metrics: Metrics) -> None:
+    nat, refusals = (Family.IPV4, "nat"), (Family.IPV4, "filter")
+    metrics.counted(RuleCounts({nat: 40, refusals: 7}, {nat: 3}))
+    name = "sync_proxy_rules_iptables"
+    totals = [value(metrics, f"{name}_total", table=table) for table in ("nat", "filter")]
+    last = [value(metrics, f"{name}_last", table=table) for table in ("nat", "filter")]
+    assert (totals, last) == ([40, 7], [3, 0])
 
 
 def test_flows_that_were_deleted(metrics: Metrics) -> None:
