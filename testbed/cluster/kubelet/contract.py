@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from testbed.cluster.kubelet.backoff import LONGEST
 from testbed.cluster.kubelet.probe import Action, Probe
 from testbed.cluster.podserver.spec import PodSpec, PortError
 from testbed.errors import TestbedError
@@ -57,14 +58,33 @@ class Serving(Protocol):
         """Serve them no more. Raises TestbedError if the process is dead."""
         ...
 
+    def drain(self, keys: Sequence[str]) -> Sequence[str]:
+        """Answer what is asked on open connections, and nothing after that; the keys that still have any.
+
+        Raises TestbedError if the process is dead.
+        """
+        ...
+
     def stop(self) -> None:
         """End the process."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """A file or folder of a volume, and where the container sees it."""
+
+    source: Path
+    path: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """A process to run as a container: in this network namespace, with this host name, output to `log`."""
+    """A process to run as a container: in this network namespace, with this host name, output to `log`.
+
+    With `mounts` it has a root file system of its own: this machine's, with these in it.
+    """
 
     argv: Argv
     env: Mapping[str, str]
@@ -72,6 +92,7 @@ class ProcessSpec:
     netns: str
     hostname: str
     log: Path
+    mounts: tuple[Mount, ...] = ()
 
 
 class Process(Protocol):
@@ -165,3 +186,4 @@ class Machinery:
     clock: Clock
     network_executor: Executor  # one thread: attaching and detaching keep their order
     serving_executor: Executor  # one thread: opening and closing keep their order
+    longest_backoff: float = LONGEST  # seconds

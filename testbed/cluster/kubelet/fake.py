@@ -100,6 +100,8 @@ class FakeServing:
         self.open_pods: dict[str, PodSpec] = {}
         self.refused: dict[str, tuple[PortError, ...]] = {}
         self.starts = 0
+        self.busy: set[str] = set()
+        self.drained: list[tuple[str, ...]] = []
         self.batches: list[tuple[str, tuple[str, ...]]] = []
         self._on_exit: Callable[[int], None] | None = None
 
@@ -121,6 +123,12 @@ class FakeServing:
         self.batches.append(("close", tuple(keys)))
         for key in keys:
             self.open_pods.pop(key, None)
+
+    def drain(self, keys: Sequence[str]) -> Sequence[str]:
+        """Those that a test says have clients."""
+        self._check()
+        self.drained.append(tuple(keys))
+        return [key for key in keys if key in self.busy]
 
     def stop(self) -> None:
         """End in peace."""

@@ -6,6 +6,7 @@ What happens to a single pod is `pod.py`.
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from testbed.cluster.kubelet import logs
+from testbed.cluster.kubelet.backoff import LONGEST
 from testbed.cluster.kubelet.contract import Argv, Clock, Machinery, PodKey, PodNetwork, Serving
 from testbed.cluster.kubelet.loop import Loop, Task, Timer
 from testbed.cluster.kubelet.pod import Pod
@@ -23,13 +25,15 @@ from testbed.cluster.kubelet.processes import HostProcesses
 from testbed.cluster.kubelet.served import Exited, Opened, ServedContainer, ServedContainers
 from testbed.cluster.kubelet.status import stamp
 from testbed.cluster.kubelet.wiring import Attached, Wiring, pod_key
+from testbed.cluster.layout import pod_namespace
 from testbed.cluster.podserver.spec import PodSpec
 from testbed.errors import NotFound
+from testbed.kube.controllers.events import record, warn
 from testbed.kube.store.store import Event, EventType, Object, Store
 from testbed.machine.netns import FOLDER
 
 
-def real_machinery(netns_folder: Path = FOLDER) -> Machinery:
+def real_machinery(netns_folder: Path = FOLDER, longest_backoff: float = LONGEST) -> Machinery:
     """Everything as it is on this machine; namespaces are those named in `netns_folder`."""
     return Machinery(
         processes=HostProcesses(netns_folder),
@@ -37,14 +41,15 @@ def real_machinery(netns_folder: Path = FOLDER) -> Machinery:
         clock=Clock(lambda: datetime.now(UTC), time.monotonic),
         network_executor=ThreadPoolExecutor(1, "kubelet-network"),
         serving_executor=ThreadPoolExecutor(1, "kubelet-serving"),
+        longest_backoff=longest_backoff,
     )
 
 
 class Kubelets:
     """The kubelets of all nodes that are in the store.
 
-    A container without a command is served by `serving`; others write to `log_folder`, as
-    `NAMESPACE_POD/CONTAINER.log`, which is rotated when it has 10 MiB.
+    A container without a command is served by `serving`; others write to `folder`, as
+    `NAMESPACE_POD/CONTAINER.log`, which is rotated when it has 10 MiB; their volumes lie in `volumes`.
     """
 
     def __init__(
@@ -52,11 +57,14 @@ class Kubelets:
         store: Store,
         network: PodNetwork,
         serving: Serving,
-        log_folder: Path,
+        folder: Path,
         machinery: Machinery | None = None,
     ) -> None:
         self._machinery = machinery or real_machinery()
-        self._store, self._serving, self.log_folder = store, serving, log_folder
+        self.longest_backoff = self._machinery.longest_backoff
+        self._store, self._serving, self.log_folder = store, serving, folder
+        self.volume_folder = folder / "volumes"  # no pod's folder is called so: those have a _
+        self._told: list[tuple[Object, str, str, bool]] = []  # events to record with the next statuses
         self.processes, self.prober = self._machinery.processes, self._machinery.prober
         self._clock = self._machinery.clock
         self._watch = store.watch(("Node", "Pod"))
@@ -146,6 +154,14 @@ class Kubelets:
         """Have the pod server serve a container."""
         return self._served.start(spec, opened, exited)
 
+    def lookup(self, namespace: str, kind: str, name: str) -> Object | None:
+        """A ConfigMap or a Secret."""
+        return self._store.get(kind, namespace, name)
+
+    def tell(self, pod: Object, reason: str, message: str, *, warning: bool = False) -> None:
+        """Record an event about the pod, with the next statuses."""
+        self._told.append((pod, reason, message, warning))
+
     def attach(self, pod: Object, done: Attached) -> None:
         """Attach a pod to its node."""
         self._wiring.attach(pod, done)
@@ -198,16 +214,21 @@ class Kubelets:
             del self._pods[pod.key]
             self._changed.pop(pod, None)
             pod.kill()
-            self._wiring.detach(pod.key, lambda: None)
+            self._wiring.detach(pod.key, partial(self._clear, pod))
 
     def _remove(self, pod: Pod) -> None:
         """The last step of a deletion."""
         if self._pods.get(pod.key) is pod:
+            self._clear(pod)
             del self._pods[pod.key]
             self._changed.pop(pod, None)
             with self._store.transaction():
                 if self._current(pod) is not None:
                     self._store.delete("Pod", *pod.key)
+
+    def _clear(self, pod: Pod) -> None:
+        """Its volumes go with it."""
+        shutil.rmtree(self.volume_folder / pod_namespace(*pod.key), ignore_errors=True)
 
     def _current(self, pod: Pod) -> Object | None:
         """The pod's object, unless it is gone or another one has its name by now."""
@@ -217,6 +238,7 @@ class Kubelets:
     def _write_statuses(self) -> None:
         now = stamp(self._clock.now())
         changed, self._changed = self._changed, {}
+        told, self._told = self._told, []
         with self._store.transaction():  # one for all: what became ready together is one change for watchers
             for pod in changed:
                 if pod.opening:
@@ -225,3 +247,5 @@ class Kubelets:
                 if obj is not None:
                     pod.update(obj)  # not to undo what somebody else wrote to the status meanwhile
                     self._store.update({**obj, "status": pod.status(now)})
+            for about, reason, message, warning in told:
+                (warn if warning else record)(self._store, "kubelet", about, reason, message)

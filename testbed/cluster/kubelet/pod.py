@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from testbed.cluster.kubelet.container import Container, Host, PodFacts
+from testbed.cluster.kubelet.container import Container
 from testbed.cluster.kubelet.contract import Argv, PodAttachment
+from testbed.cluster.kubelet.host import Host, PodFacts
 from testbed.cluster.kubelet.podspec import grace_of, restart_policy
 from testbed.cluster.kubelet.status import PodReport, pod_status, stamp
 from testbed.cluster.kubelet.wiring import Attached, pod_key
@@ -50,6 +51,7 @@ class Pod:
         self._attach_error = ""
         self._finished = False
         self._grace = float("inf")
+        self._deadline = 0.0  # when the grace period is over, in monotonic seconds
 
     def begin(self) -> None:
         """Ask for its place in the network; everything else follows from that."""
@@ -65,6 +67,8 @@ class Pod:
     def advance(self) -> None:
         """Do the next step: the next init container, all containers, or the end."""
         if self._facts.terminating:
+            if not any(c.running for c in self._mains()):
+                self._stop(self._sidecars(), max(0.0, self._deadline - self._host.monotonic()))
             if not self._finished and not any(c.running for c in self._all()):
                 self._finished = True
                 self._host.finished(self)
@@ -72,6 +76,9 @@ class Pod:
             while containers := self._next():
                 for container in containers:
                     container.start()
+            if all(container.over for container in self._containers):
+                for sidecar in self._sidecars():
+                    sidecar.retire(grace_of(self._facts.pod))
 
     def kill(self) -> None:
         """End everything at once, because the object is gone. What becomes of the rest is no concern of its."""
@@ -96,19 +103,32 @@ class Pod:
     @property
     def opening(self) -> bool:
         """True while its status is not worth telling: another one follows in a moment."""
-        return any(container.opening for container in self._containers)
+        return any(container.opening for container in (*self._containers, *self._sidecars()))
 
     def enter(self, container: str, argv: Argv) -> Argv:
         """What to run so that `argv` runs in a container's namespaces (the network's apart)."""
-        found = (c for c in self._containers if c.name == container or not container)
+        found = (c for c in (*self._containers, *self._inits) if c.name == container or not container)
         return next(found).enter(argv)
 
     def _all(self) -> list[Container]:
         return [*self._inits, *self._containers]
 
+    def _sidecars(self) -> list[Container]:
+        return [container for container in self._inits if container.sidecar]
+
+    def _mains(self) -> list[Container]:
+        """All that end before the sidecars do."""
+        return [container for container in self._all() if not container.sidecar]
+
+    def _stop(self, containers: list[Container], grace: float) -> None:
+        """What is being ended already keeps its time, unless there is less of it now."""
+        for container in containers:
+            if container.running and not container.stopping:
+                container.stop(grace)
+
     def _next(self) -> list[Container]:
         """The containers to start now: init containers one after the other, then all others together."""
-        pending = [container for container in self._inits if not container.succeeded]
+        pending = [container for container in self._inits if not container.done]
         group = pending[:1] or self._containers
         return [container for container in group if not container.begun]
 
@@ -117,6 +137,7 @@ class Pod:
             return
         if isinstance(place, TestbedError):
             self._attach_error = str(place)
+            self._host.tell(self._facts.pod, "FailedCreatePodSandBox", str(place), warning=True)
             self._host.after(ATTACH_AGAIN_SECONDS, self._attach_again)
         else:
             self._facts.netns, self._facts.ips = place.netns, place.ips
@@ -130,6 +151,7 @@ class Pod:
     def _terminate(self, grace: float) -> None:
         self._facts.terminating = True
         self._grace = grace
-        for container in self._all():
+        self._deadline = self._host.monotonic() + grace
+        for container in self._mains():
             container.stop(grace)
         self._facts.changed()

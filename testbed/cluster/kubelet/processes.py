@@ -28,6 +28,29 @@ WORLD = ("unshare", "--uts", "--mount", "--propagation=slave", "--pid", "--")
 WAIT = ("sh", "-c", '"$@"; exit $?', "container")  # with anything after the program, sh does not exec it
 BOUND = ("setpriv", "--pdeathsig=KILL", "--")
 NAMED = ("sh", "-c", 'mount -t proc proc /proc && hostname "$0" && exec "$@"')
+ROOTED = """
+fail() { echo "testbed: no root file system with the pod's volumes: $1" >&2; exit 125; }
+mount -t proc proc /proc && hostname "$0" && cd / || exit 125
+top=$1 cwd=$2 count=$3; shift 3
+mount -t tmpfs none "$top" && mkdir "$top/upper" "$top/work" "$top/root" || fail tmpfs
+mount -t overlay overlay -o "lowerdir=/,upperdir=$top/upper,workdir=$top/work" "$top/root" || fail overlay
+for folder in dev proc run sys tmp; do mount --rbind "/$folder" "$top/root/$folder" || fail "$folder"; done
+for file in resolv.conf hosts; do
+    if [ -f "/etc/$file" ]; then mount --bind "/etc/$file" "$top/root/etc/$file" || fail "$file"; fi
+done
+while [ "$count" -gt 0 ]; do
+    place=$top/root$2
+    if [ -d "$1" ]; then mkdir -p "$place"; else mkdir -p "${place%/*}"; [ -e "$place" ] || : > "$place"; fi
+    mount --bind "$1" "$place" || fail "$2"
+    [ "$3" = rw ] || mount -o "remount,bind,$3" "$place" || fail "$2"
+    count=$((count - 1)); shift 3
+done
+cd "$top/root" && mkdir -p .before && /sbin/pivot_root . .before || fail pivot_root
+cd / && umount -l /.before && rmdir /.before || fail umount
+cd "$cwd" || exit 125
+exec "$@"
+"""
+"""A root of the container's own: this machine's, with an upper layer in memory, where mount points can be made."""
 
 
 class HostProcess:
@@ -78,6 +101,14 @@ class HostProcess:
         return int(children[0]) if children else None
 
 
+def _rooted(spec: ProcessSpec) -> tuple[str, ...]:
+    """The shell that makes the container's own root, with what it has to know."""
+    top = spec.log.with_suffix(".root")
+    mounts = [(str(m.source), m.path, "ro" if m.read_only else "rw") for m in spec.mounts]
+    words = (str(top), spec.cwd or "/", str(len(mounts)), *(word for mount in mounts for word in mount))
+    return ("sh", "-c", ROOTED, spec.hostname, *words)
+
+
 class HostProcesses:
     """Starts them, and one thread that learns of each end at once, from the kernel, by its pidfd."""
 
@@ -96,14 +127,22 @@ class HostProcesses:
 
         A program that is not found is no error here: it ends with 127, and the log says why.
         """
-        argv = (*WORLD, *WAIT, *BOUND, *NAMED, spec.hostname, *spec.argv)
+        argv = (
+            *WORLD,
+            *WAIT,
+            *BOUND,
+            *(_rooted(spec) if spec.mounts else (*NAMED, spec.hostname)),
+            *spec.argv,
+        )
         env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root", **spec.env}
         try:
             spec.log.parent.mkdir(parents=True, exist_ok=True)
+            if spec.mounts:
+                spec.log.with_suffix(".root").mkdir(exist_ok=True)
             with spec.log.open("ab") as log, Netns(spec.netns, self._folder).entered():
                 popen = subprocess.Popen(
-                    argv, env=env, cwd=spec.cwd or "/", stdin=subprocess.DEVNULL, stdout=log,
-                    stderr=subprocess.STDOUT, start_new_session=True,
+                    argv, env=env, cwd="/" if spec.mounts else spec.cwd or "/",
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 )  # fmt: skip
         except OSError as error:
             raise CommandFailed(spec.argv, 127, str(error), where=spec.hostname) from error

@@ -1,7 +1,7 @@
 """Containers without a command: their ports are open in the pod server, asked for in batches.
 
-A served container ends when it is closed, or when the server dies: then all end at once, as processes that
-were killed, and the server is started again before the first of them restarts.
+A served container ends when it is closed or drained, or when the server dies: then all end at once, as processes
+that were killed, and the server is started again before the first of them restarts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from testbed.cluster.kubelet.loop import Loop
 from testbed.cluster.podserver.spec import PodSpec, PortError
 from testbed.errors import CommandFailed, TestbedError
 
+DRAIN_SECONDS = 1.0  # how long a container that got SIGTERM waits for its clients
+DRAIN_LOOK_SECONDS = 0.05
 SIGTERM_EXIT, SIGKILL_EXIT = 143, 137  # 128 + the signal's number, as a shell tells it
 
 Opened = Callable[[tuple[PortError, ...]], None]
@@ -36,8 +38,8 @@ class ServedContainer:
         return argv
 
     def terminate(self) -> None:
-        """Close the ports. Nothing here handles SIGTERM, so that is the end of it."""
-        self._owner.end(self, SIGTERM_EXIT)
+        """Finish what is being asked, then end: at once if no connection is open."""
+        self._owner.drain(self)
 
     def kill(self) -> None:
         """Close the ports."""
@@ -52,8 +54,12 @@ class ServedContainers:
         self._alive: dict[str, ServedContainer] = {}
         self._opening: list[ServedContainer] = []
         self._closing: list[str] = []
+        self._draining: dict[
+            str, tuple[ServedContainer, float]
+        ] = {}  # with the time of the end at the latest
         self._backoff = Backoff()  # of the server itself, in case it cannot live at all
         self._life = 0  # counts the server's deaths
+        self._asking = False  # a question whether clients are gone is under way
         self._up = False
 
     def start_server(self) -> None:
@@ -75,6 +81,32 @@ class ServedContainers:
         if self._lives(container):
             self._closing.append(container.spec.key)
             self._loop.post(partial(self._bury(container).exited, code))
+
+    def drain(self, container: ServedContainer) -> None:
+        """Let a container's clients come to an end, for a second at most; new ones are still answered."""
+        if self._lives(container):
+            self._draining[container.spec.key] = container, self._now() + DRAIN_SECONDS
+            self._ask_drained()
+
+    def _ask_drained(self) -> None:
+        if self._up and self._draining and not self._asking:
+            self._asking = True
+            job = partial(self._serving.drain, list(self._draining))
+            self._loop.submit(self._executor, job, self._drained)
+
+    def _drained(self, busy: Sequence[str] | TestbedError) -> None:
+        self._asking = False
+        if isinstance(busy, TestbedError):
+            return _unless_dead(busy)
+        for key, (container, latest) in tuple(self._draining.items()):
+            if not self._lives(container):
+                del self._draining[key]
+            elif key not in busy or self._now() >= latest:
+                del self._draining[key]
+                self.end(container, SIGTERM_EXIT)
+        if self._draining:
+            self._loop.after(DRAIN_LOOK_SECONDS, self._ask_drained)
+        return None
 
     def flush(self) -> None:
         """Send what was gathered: first what closes, because the same ports may open again.
@@ -118,6 +150,7 @@ class ServedContainers:
     def _server_died(self, life: int) -> None:
         """Every container that it served was killed with it; one that still waits to be opened was not."""
         self._life, self._up = life + 1, False
+        self._draining.clear()
         self._loop.after(self._backoff.ended(self._now()), self._restart)
         waiting = {container.spec.key for container in self._opening}
         for container in [c for key, c in self._alive.items() if key not in waiting]:

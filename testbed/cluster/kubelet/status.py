@@ -70,6 +70,7 @@ class ContainerReport:
     restart_count: int
     container_id: str = ""
     message: str = ""  # why it is not ready, where a probe said so
+    sidecar: bool = False  # an init container that stays
 
     def json(self) -> Json:
         """A `containerStatuses` entry."""
@@ -124,7 +125,8 @@ def pod_status(report: PodReport, previous: Mapping[str, Any], now: str) -> Json
 
 def phase(report: PodReport) -> str:
     """Pending, Running, Succeeded or Failed."""
-    if report.restart_policy == "Never" and any(_ended(c) and not _succeeded(c) for c in report.inits):
+    plain = [c for c in report.inits if not c.sidecar]
+    if report.restart_policy == "Never" and any(_ended(c) and not _succeeded(c) for c in plain):
         return "Failed"
     if any(not _ended(c) and not isinstance(c.state, Running) for c in report.containers):
         return "Pending"
@@ -141,6 +143,10 @@ def _ended(container: ContainerReport) -> bool:
     return waits or isinstance(container.state, Terminated)
 
 
+def _initialized(container: ContainerReport) -> bool:
+    return container.started if container.sidecar else _succeeded(container)
+
+
 def _succeeded(container: ContainerReport) -> bool:
     end = container.state if isinstance(container.state, Terminated) else container.last
     return not isinstance(container.state, Running) and end is not None and end.exit_code == 0
@@ -152,9 +158,10 @@ def _conditions(report: PodReport, previous: Mapping[str, Any], now: str) -> lis
     completed = phase(report) == "Succeeded"
     initialized = _condition(
         "Initialized",
-        _unready((c for c in report.inits if not _succeeded(c)), "ContainersNotInitialized", "incomplete"),
+        _unready((c for c in report.inits if not _initialized(c)), "ContainersNotInitialized", "incomplete"),
     )
-    broken = _unready((c for c in report.containers if not c.ready), "ContainersNotReady", "unready")
+    lasting = (*report.containers, *(c for c in report.inits if c.sidecar))
+    broken = _unready((c for c in lasting if not c.ready), "ContainersNotReady", "unready")
     broken = {"reason": "PodCompleted"} if completed else broken
     # Kubelet tells this as an event; there are none here.
     sandbox = (

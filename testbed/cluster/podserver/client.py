@@ -64,6 +64,14 @@ class PodServer:
         """Close pods and break their connections. Raises CommandFailed if the process is dead."""
         self._ask({"close": {"keys": list(keys)}})
 
+    def drain(self, keys: Sequence[str]) -> Sequence[str]:
+        """Tell pods to end with their clients: each request is still answered, and is the last of its connection.
+
+        Returns the keys that still have connections. Raises CommandFailed if the process is dead.
+        """
+        busy: list[str] = self._ask({"drain": {"keys": list(keys)}})["busy"]
+        return busy
+
     def ping(self) -> None:
         """Return when the process has answered. Raises CommandFailed if it is dead."""
         self._ask({"ping": {}})

@@ -2,7 +2,8 @@
 
     {"id": 1, "open": {…} or [{…}, …]}                 →  {"id": 1, "ok": true, "errors": [PortError, …]}
     {"id": 2, "close": {"key": "…"} or {"keys": […]}}  →  {"id": 2, "ok": true}
-    {"id": 3, "ping": {}}                              →  {"id": 3, "ok": true}
+    {"id": 3, "drain": {"keys": […]}}                  →  {"id": 3, "ok": true, "busy": […]}
+    {"id": 4, "ping": {}}                              →  {"id": 4, "ok": true}
     anything else                                      →  {"id": …, "error": "…"}
 
 The end of the input is the end of the process: who asked is gone.
@@ -55,6 +56,8 @@ async def _do(server: Server, request: Mapping[str, Any]) -> dict[str, Any]:
             server.close(keys)
         case {"close": {"key": key}}:
             server.close([key])
+        case {"drain": {"keys": keys}}:
+            return {"ok": True, "busy": server.drain(keys)}
         case {"ping": _}:
             pass
         case _:

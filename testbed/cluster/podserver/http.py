@@ -115,6 +115,8 @@ class Http(Connection):
     def _respond(self, status: int, body: bytes, *, head: bool = False) -> None:
         """Send a whole answer, then wait for the next request or close, as the client asked."""
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))] if body else []
+        if self.served.draining:
+            headers.append(("Connection", "close"))
         reason = http.HTTPStatus(status).phrase if status in http.HTTPStatus._value2member_map_ else ""
         self._send(h11.Response(status_code=status, headers=headers, reason=reason))
         if body and not head:

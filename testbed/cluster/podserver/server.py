@@ -63,6 +63,14 @@ class Server:
             if pod is not None:
                 pod.close()
 
+    def drain(self, keys: Iterable[str]) -> list[str]:
+        """Let each connection end with its next answer; the keys of pods that still have any."""
+        known = {key: self._pods[key] for key in keys if key in self._pods}
+        for pod in known.values():
+            for _, served in pod.streams:
+                served.draining = True
+        return [key for key, pod in known.items() if any(served.connections for _, served in pod.streams)]
+
     async def _open_port(self, pod: OpenPod, spec: PodSpec, port: Port) -> None:
         sock = open_socket(Netns(spec.netns, self._folder), port)
         loop = asyncio.get_running_loop()

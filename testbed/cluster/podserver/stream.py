@@ -29,6 +29,7 @@ class Served:
     identity: Identity
     port: Port
     connections: set[asyncio.Transport] = field(default_factory=set)
+    draining: bool = False  # about to end: an answer is the last of its connection
 
     def fields(self, transport: asyncio.Transport) -> dict[str, Any]:
         """The identity as this client gets it."""

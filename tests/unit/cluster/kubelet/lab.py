@@ -41,6 +41,7 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.store = Store()
+        self.store.create({"kind": "Namespace", "metadata": {"name": "default"}})
         self.fake = FakeMachinery()
         self.kubelets = Kubelets(
             self.store, self.fake.network, self.fake.serving, folder, self.fake.machinery()
@@ -80,6 +81,11 @@ class Lab:
 
     def gone(self, name: str = "web") -> bool:
         return self.store.get("Pod", "default", name) is None
+
+    def told(self) -> list[tuple[str, str]]:
+        """Reason and message of each event, in their order."""
+        events = sorted(self.store.list("Event"), key=lambda e: int(e["metadata"]["resourceVersion"]))
+        return [(event["reason"], event["message"]) for event in events]
 
     @property
     def process(self) -> Any:

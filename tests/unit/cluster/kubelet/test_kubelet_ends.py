@@ -6,6 +6,7 @@ import pytest
 
 from testbed.cluster.kubelet.contract import Outcome
 from testbed.cluster.kubelet.probe import Exec, ProbeKind
+from testbed.cluster.kubelet.served import DRAIN_LOOK_SECONDS, DRAIN_SECONDS
 from testbed.errors import NotFound
 from tests.unit.cluster.kubelet.lab import COMMAND, SERVED, Lab, pod
 
@@ -129,3 +130,40 @@ def test_enter_names_the_namespaces_of_a_container(lab: Lab) -> None:
     assert lab.kubelets.enter("default", "web", "", ["ls"]) == ("nsenter", "ls")
     with pytest.raises(NotFound):
         lab.kubelets.enter("default", "none", "", ["ls"])
+
+
+# ── draining ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_served_pod_waits_for_its_clients(lab: Lab) -> None:
+    lab.run(pod())
+    lab.fake.serving.busy = {"default/web/app"}
+    lab.delete()
+    assert "default/web/app" in lab.fake.serving.open_pods
+    lab.fake.serving.busy = set()
+    lab.settle(DRAIN_LOOK_SECONDS)
+    assert lab.gone()
+
+
+def test_a_served_pod_waits_no_longer_than_a_second(lab: Lab) -> None:
+    lab.run(pod())
+    lab.fake.serving.busy = {"default/web/app"}
+    lab.delete()
+    lab.settle(DRAIN_SECONDS - 0.1)
+    assert not lab.gone()
+    lab.settle(0.1)
+    assert lab.gone()
+
+
+def test_what_happens_is_told(lab: Lab) -> None:
+    lab.run(pod("web", COMMAND))
+    lab.process.exit(1)
+    lab.settle()
+    lab.process.exit(1)
+    lab.settle()
+    uid = lab.pod()["metadata"]["uid"]
+    lab.delete()
+    assert lab.told() == [
+        ("Started", "Started container app"),
+        ("BackOff", f"Back-off restarting failed container app in pod web_default({uid})"),
+    ]

@@ -173,3 +173,14 @@ def test_startup_that_fails_restarts(lab: Lab) -> None:
         lab.fake.prober.find(ProbeKind.STARTUP, Outcome.FAILURE)
         lab.settle()
     assert lab.container()["restartCount"] == 1
+
+
+def test_probes_that_fail_are_told_and_counted(lab: Lab) -> None:
+    lab.run(pod("web", {**SERVED, "livenessProbe": {"tcpSocket": {"port": "http"}, "failureThreshold": 2}}))
+    for _ in range(2):
+        lab.fake.prober.find(ProbeKind.LIVENESS, Outcome.FAILURE, "refused")
+        lab.settle()
+    assert ("Unhealthy", "Liveness probe failed: refused") in lab.told()
+    assert ("Killing", "Container app failed liveness probe, will be restarted") in lab.told()
+    counts = [e["count"] for e in lab.store.list("Event") if e["reason"] == "Unhealthy"]
+    assert counts == [2]

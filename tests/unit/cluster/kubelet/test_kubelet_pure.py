@@ -7,15 +7,8 @@ from typing import Any
 import pytest
 
 from testbed.cluster.kubelet.backoff import Backoff
-from testbed.cluster.kubelet.podspec import (
-    Addresses,
-    command_of,
-    environment,
-    expand,
-    grace_of,
-    hostname,
-    ports_of,
-)
+from testbed.cluster.kubelet.environment import expand, hostname
+from testbed.cluster.kubelet.podspec import command_of, grace_of, ports_of
 from testbed.cluster.kubelet.probe import (
     Exec,
     HttpGet,
@@ -38,14 +31,6 @@ from testbed.cluster.kubelet.status import (
 )
 from testbed.cluster.kubelet.status import phase as phase_of
 from testbed.cluster.podserver.spec import Port
-from testbed.errors import UsageError
-
-POD = {
-    "metadata": {"name": "web-1", "namespace": "shop", "uid": "u1", "labels": {"app": "web"}},
-    "spec": {"nodeName": "node1"},
-}
-HERE = Addresses(("10.244.0.2", "fd00::2"), ("192.168.0.1",))
-
 
 # ── podspec ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -65,46 +50,17 @@ def test_expansion_as_kubernetes_does_it(text: str, expanded: str) -> None:
     assert expand(text, {"A": "a", "B": "b"}) == expanded
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("metadata.name", "web-1"),
-        ("metadata.namespace", "shop"),
-        ("metadata.uid", "u1"),
-        ("metadata.labels['app']", "web"),
-        ("metadata.labels['none']", ""),
-        ("spec.nodeName", "node1"),
-        ("status.podIP", "10.244.0.2"),
-        ("status.podIPs", "10.244.0.2,fd00::2"),
-        ("status.hostIP", "192.168.0.1"),
-    ],
-)
-def test_field_references(path: str, value: str) -> None:
-    container = {"env": [{"name": "X", "valueFrom": {"fieldRef": {"fieldPath": path}}}]}
-    assert environment(POD, container, HERE)["X"] == value
-
-
-@pytest.mark.parametrize(
-    "source", [{"fieldRef": {"fieldPath": "status.phase"}}, {"secretKeyRef": {"name": "s", "key": "k"}}]
-)
-def test_sources_that_are_not_here_are_refused(source: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="env X: .* is not supported"):
-        environment(POD, {"env": [{"name": "X", "valueFrom": source}]}, HERE)
-
-
 def test_command_is_expanded_with_its_environment() -> None:
-    env = [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)2"}, {"name": "EMPTY"}]
-    container = {"command": ["run", "$(B)"], "args": ["$(HOSTNAME)"], "env": env, "workingDir": "/tmp"}
-    command = command_of(POD, container, HERE)
+    container = {"command": ["run", "$(B)"], "args": ["$(HOSTNAME)"], "workingDir": "/tmp"}
+    command = command_of(container, {"HOSTNAME": "web-1", "B": "12"})
     assert command is not None
     assert command.argv == ("run", "12", "web-1")
-    assert command.env == {"HOSTNAME": "web-1", "A": "1", "B": "12", "EMPTY": ""}
     assert command.cwd == "/tmp"
 
 
 @pytest.mark.parametrize("container", [{}, {"command": []}, {"args": ["--port=80"]}])
 def test_a_container_without_command_is_served(container: dict[str, Any]) -> None:
-    assert command_of(POD, container, HERE) is None
+    assert command_of(container, {}) is None
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from testbed.cluster.kubelet.contract import Outcome
+from testbed.cluster.kubelet.probe import ProbeKind
 from testbed.cluster.podserver.spec import Identity, Port, PortError
-from tests.unit.cluster.kubelet.lab import COMMAND, Lab, pod
+from tests.unit.cluster.kubelet.lab import COMMAND, SERVED, Lab, pod
 
 # ── from bound to running ────────────────────────────────────────────────────────────────────────────────
 
@@ -173,3 +175,88 @@ def test_a_failing_init_container_holds_the_pod(lab: Lab, policy: str, phase: st
     lab.settle()
     assert {p.spec.argv for p in lab.fake.processes.started} == {("1",)}
     assert (lab.status()["phase"], len(lab.fake.processes.started)) == (phase, starts)
+
+
+def test_a_sidecar_starts_before_the_others_and_stays(lab: Lab) -> None:
+    sidecar = {"name": "proxy", "restartPolicy": "Always", "command": ["proxy"]}
+    lab.run(pod("web", SERVED, initContainers=[sidecar]))
+    assert lab.process.spec.argv == ("proxy",)
+    assert lab.ready()
+    assert lab.status()["initContainerStatuses"][0]["ready"] is True
+
+
+def test_a_sidecar_that_has_not_started_yet_holds_the_others(lab: Lab) -> None:
+    probe = {"exec": {"command": ["up"]}}
+    sidecar = {"name": "proxy", "restartPolicy": "Always", "command": ["proxy"], "startupProbe": probe}
+    lab.run(pod("web", SERVED, initContainers=[sidecar]))
+    assert lab.fake.serving.open_pods == {}
+    lab.fake.prober.find(ProbeKind.STARTUP, Outcome.SUCCESS)
+    lab.settle()
+    assert lab.ready()
+
+
+def test_a_sidecar_ends_after_the_others(lab: Lab) -> None:
+    lab.fake.processes.graceful = False
+    sidecar = {"name": "proxy", "restartPolicy": "Always", "command": ["proxy"]}
+    lab.run(pod("web", COMMAND, initContainers=[sidecar]))
+    proxy, main = lab.fake.processes.started
+    lab.delete(grace=10)
+    assert (proxy.signals, main.signals) == ([], ["TERM"])
+    main.exit(0)
+    lab.settle()
+    assert proxy.signals == ["TERM"]
+    proxy.exit(0)
+    lab.settle()
+    assert lab.gone()
+
+
+def test_sidecars_of_a_pod_that_has_done_its_work_end(lab: Lab) -> None:
+    sidecar = {"name": "proxy", "restartPolicy": "Always", "command": ["proxy"]}
+    lab.run(pod("web", COMMAND, initContainers=[sidecar], restartPolicy="Never"))
+    proxy, main = lab.fake.processes.started
+    main.exit(0)
+    lab.settle()
+    assert not proxy.alive
+    assert lab.status()["phase"] == "Succeeded"
+
+
+def test_a_config_map_that_comes_later_starts_the_container(lab: Lab) -> None:
+    source = [{"configMapRef": {"name": "settings"}}]
+    lab.run(pod("web", {**COMMAND, "envFrom": source}))
+    waiting = lab.container()["state"]["waiting"]
+    assert (waiting["reason"], waiting["message"]) == (
+        "CreateContainerConfigError",
+        'configmap "settings" not found',
+    )
+    assert ("Failed", 'Error: configmap "settings" not found') in lab.told()
+    lab.store.create({
+        "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "default"}, "data": {"COLOR": "blue"},
+    })  # fmt: skip
+    lab.settle(1)
+    assert lab.process.spec.env["COLOR"] == "blue"
+
+
+def test_a_post_start_hook_holds_the_container_back(lab: Lab) -> None:
+    hook = {"postStart": {"exec": {"command": ["warm"]}}}
+    lab.run(pod("web", {**COMMAND, "lifecycle": hook}))
+    assert lab.status()["phase"] == "Pending"
+    lab.fake.prober.hooks[0][3](Outcome.SUCCESS, "")
+    lab.settle()
+    assert lab.ready()
+
+
+def test_a_post_start_hook_that_fails_ends_the_container(lab: Lab) -> None:
+    hook = {"postStart": {"exec": {"command": ["warm"]}}}
+    lab.run(pod("web", {**COMMAND, "lifecycle": hook}))
+    lab.fake.prober.hooks[0][3](Outcome.FAILURE, "cold")
+    lab.settle()
+    assert ("FailedPostStartHook", "PostStartHook failed: cold") in lab.told()
+    assert lab.container()["restartCount"] == 1
+
+
+def test_volumes_that_are_not_made_are_told(lab: Lab) -> None:
+    mounts = [{"name": "data", "mountPath": "/data"}]
+    claim = [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}]
+    lab.run(pod("web", {**COMMAND, "volumeMounts": mounts}, volumes=claim))
+    told = "volume data (persistentVolumeClaim) is not made here: app runs without it"
+    assert ("FailedMount", told) in lab.told()
