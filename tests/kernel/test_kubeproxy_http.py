@@ -111,16 +111,13 @@ def test_many_connections_at_once(servers: HttpServers, nodes: list[Netns]) -> N
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "body"),
-    [("GET", "/a?b=c", 200, b"/a"), ("HEAD", "/a", 200, b""), ("POST", "/a", 200, b"/a")],
+    ("method", "path", "body"), [("GET", "/a?b=c", b"/a"), ("HEAD", "/a", b""), ("POST", "/a", b"/a")]
 )
-def test_requests(
-    servers: HttpServers, nodes: list[Netns], method: str, path: str, status: int, body: bytes
-) -> None:
+def test_requests(servers: HttpServers, nodes: list[Netns], method: str, path: str, body: bytes) -> None:
     servers.listen(nodes[0], ANY, PORT, echo)
     with closing(Connection(nodes[0])) as client:
         response, told = client.ask(path, method)
-        assert (response.status, told, response.headers["Content-Length"]) == (status, body, "2")
+        assert (response.status, told, response.headers["Content-Length"]) == (200, body, "2")
 
 
 @pytest.mark.parametrize("words", [b"hello\r\n\r\n", b"GET /\r\n\r\n", b"\0" * 100_000])

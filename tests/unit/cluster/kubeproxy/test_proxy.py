@@ -66,18 +66,18 @@ def test_it_serves_where_kube_proxy_does(lab: Lab) -> None:
 
 
 PAGES = [
-    pytest.param("0.0.0.0", HEALTHZ_PORT, "/healthz", 200, b'"nodeEligible": true', id="healthz"),
-    pytest.param("::", HEALTHZ_PORT, "/livez", 200, b'"healthy": true', id="livez"),
-    pytest.param("127.0.0.1", METRICS_PORT, "/proxyMode", 200, b"iptables", id="proxyMode"),
-    pytest.param("127.0.0.1", METRICS_PORT, "/metrics", 200, b"kubeproxy_sync_proxy_rules", id="metrics"),
-    pytest.param("127.0.0.1", METRICS_PORT, "/healthz", 200, b"ok", id="healthz of the metrics"),
-    pytest.param("127.0.0.1", METRICS_PORT, "/secrets", 404, b"404 page not found", id="anything else"),
+    pytest.param(("0.0.0.0", HEALTHZ_PORT), "/healthz", 200, b'"nodeEligible": true', id="healthz"),
+    pytest.param(("::", HEALTHZ_PORT), "/livez", 200, b'"healthy": true', id="livez"),
+    pytest.param(("127.0.0.1", METRICS_PORT), "/proxyMode", 200, b"iptables", id="proxyMode"),
+    pytest.param(("127.0.0.1", METRICS_PORT), "/metrics", 200, b"kubeproxy_sync_proxy_rules", id="metrics"),
+    pytest.param(("127.0.0.1", METRICS_PORT), "/healthz", 200, b"ok", id="healthz of the metrics"),
+    pytest.param(("127.0.0.1", METRICS_PORT), "/secrets", 404, b"404 page not found", id="anything else"),
 ]
 
 
-@pytest.mark.parametrize(("address", "number", "path", "status", "words"), PAGES)
-def test_pages(lab: Lab, address: str, number: int, path: str, status: int, words: bytes) -> None:
-    told = lab.sockets.get(address, number, path)
+@pytest.mark.parametrize(("place", "path", "status", "words"), PAGES)
+def test_pages(lab: Lab, place: tuple[str, int], path: str, status: int, words: bytes) -> None:
+    told = lab.sockets.get(*place, path)
     assert told.status == status
     assert words in told.body
 
