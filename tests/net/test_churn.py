@@ -13,7 +13,7 @@ from tests.net.arms import Arm, arms
 from tests.net.churn.run import Order, run
 from tests.require import require
 
-CHANGES = 200
+CHANGES = 300
 LEAST = {
     ("tcp", "answered"): 200,
     ("udp", "answered"): 200,

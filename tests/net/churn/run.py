@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,7 +42,7 @@ FIRST_OF = 20  # that many complaints are shown
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to run: how many changes, over which datapath, at how many new connections and exchanges a second."""
+    """What to run: how many changes of a Service, over which datapath, at how many new connections and exchanges a second."""
 
     changes: int
     datapath: str
@@ -68,8 +69,9 @@ class Result:
         return f"{head}{counts}{len(self.wrong)} wrong\n{shown}"
 
 
-def run(order: Order, name: str) -> Result:
-    """Deploy, change and send, judge, destroy."""
+def run(order: Order, name: str, stop: threading.Event | None = None) -> Result:
+    """Deploy, change and send, judge, destroy; `stop` ends the changes early."""
+    stop = stop or threading.Event()
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(deployed(name, order))
         world = World(_addresses(client))
@@ -81,18 +83,19 @@ def run(order: Order, name: str) -> Result:
         began = time.monotonic()
         with sending(name, order, targets) as records:
             dice = random.Random(order.seed)
-            for _ in range(order.changes):
+            done = 0
+            while done < order.changes and not stop.is_set():
                 now = changed(states, dice)
                 states |= now
                 with _full_passes(name, dice.random() < FULL_PASSES):
                     _change(client, world, timelines, now)
+                done += len(now)
             seconds = time.monotonic() - began
             until(lambda: time.monotonic() > began + seconds + SETTLE_SECONDS, "the last answers", 60.0)
-    return _judged(order, seconds, [_seen(record, targets) for record in records], timelines)
+    return _judged(Result(done, seconds), [_seen(record, targets) for record in records], timelines)
 
 
-def _judged(order: Order, seconds: float, seen: Sequence[Seen], timelines: Mapping[str, Timeline]) -> Result:
-    result = Result(order.changes, seconds)
+def _judged(result: Result, seen: Sequence[Seen], timelines: Mapping[str, Timeline]) -> Result:
     result.seen.update((one.what, one.outcome) for one in seen)
     result.wrong = complaints(seen, timelines)
     return result
@@ -215,7 +218,7 @@ def _command(*arguments: str) -> None:
 
 
 def main() -> int:
-    """The soak target."""
+    """The soak target. Ctrl-C ends it early, with the judgement over what was done."""
     parser = argparse.ArgumentParser(description="Services change under traffic.")
     parser.add_argument("--changes", type=int, default=10_000)
     parser.add_argument("--datapath", default="iptables")
@@ -225,7 +228,9 @@ def main() -> int:
     given = parser.parse_args()
     options = dict(option.split("=", 1) for option in given.option)
     order = Order(given.changes, given.datapath, options, given.seed, given.rate)
-    result = run(order, f"churn-{os.getpid()}")
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    result = run(order, f"churn-{os.getpid()}", stop)
     sys.stdout.write(str(result))
     return 1 if result.wrong else 0
 
