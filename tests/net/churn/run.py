@@ -42,7 +42,8 @@ FIRST_OF = 20  # that many complaints are shown
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to run: how many changes of a Service, over which datapath, at how many new connections and exchanges a second."""
+    """What to run: how many changes of a Service, over which datapath; `rate` is in new connections and exchanges
+    a second."""
 
     changes: int
     datapath: str
