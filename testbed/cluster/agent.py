@@ -5,12 +5,13 @@ Knows the store, the proxier and one datapath through its contract; never which 
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ from testbed.kube.objects import ClusterConfig, KubeProxy
 from testbed.kube.store import Event, EventType, Object, Store
 from testbed.machine import collecting
 from testbed.machine.netns import Netns
-from testbed.proxier.plan import Family, IPNetwork, NodeFacts, NodePlan, PlanDelta
+from testbed.proxier.plan import Family, IPAddress, IPNetwork, NodeFacts, NodePlan, PlanDelta
 from testbed.proxier.proxier import Change, Proxier, Settings
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,8 @@ class Agent:
         self._followers = tuple(followers)
         self._store = store
         self._watch = store.watch(WATCHED)
-        self._proxier = _proxier(node, cluster)
+        self._local: frozenset[IPAddress] = frozenset()
+        self._proxier = self._new_proxier()
         self._pace = Pace(cluster.kube_proxy.min_sync_period, cluster.kube_proxy.sync_period)
         self._synced = 0
         self._programmed = False  # or the next round is a full one
@@ -147,11 +149,12 @@ class Agent:
             self._resync.wait(self._pace.pause())  # who asks for a full pass does not want to wait for it
             if self._stopping:
                 return
+            moved = self._has_other_addresses()
             # A transaction may be half told: wait for its end, so that it becomes one round.
             with self._store.transaction():
                 version = self._store.version
                 events += self._noticed(self._watch.drain())
-                again = self._resync.is_set() or self._is_another_node(events)
+                again = self._is_another_node(events) or moved or self._resync.is_set()
                 changes = self._everything() if again else events
             try:
                 self._look_after_rules()
@@ -182,6 +185,26 @@ class Agent:
                     return True
         return False
 
+    def _has_other_addresses(self) -> bool:
+        """True if the node's devices have got or lost addresses that nodePortAddresses may mean.
+
+        As kube-proxy, looks at each round; not where every local address answers, or the node's own alone.
+        """
+        if self._cluster.kube_proxy.node_port_addresses in ((), ("primary",)):
+            return False
+        before = self._local
+        try:
+            self._local = local_addresses(self.netns)
+        except TestbedError as error:  # the round itself will fail, too, and be tried again
+            log.error("agent of %s: %s", self.name, error)
+        return self._local != before
+
+    def _new_proxier(self) -> Proxier:
+        known = facts(self._node, self._cluster)
+        addresses = (*known.addresses, *sorted(self._local.difference(known.addresses), key=str))
+        how = settings(self._cluster, known)
+        return Proxier(replace(known, addresses=addresses), self._node["metadata"].get("labels") or {}, how)
+
     def _look_after_rules(self) -> None:
         """Sees to a full pass if the rules were flushed, or if the last full pass is long ago."""
         if self._programmed and (self._alarmed.is_set() or self._pace.look_due()):
@@ -203,7 +226,7 @@ class Agent:
         """One round; with `again` the changes are all objects, and the plan so far is made anew."""
         start = time.perf_counter()
         if again:
-            self._proxier = _proxier(self._node, self._cluster)
+            self._proxier = self._new_proxier()
         delta = self._proxier.update(changes)
         plan = self._proxier.plan
         planned = time.perf_counter() - start
@@ -237,9 +260,11 @@ class Agent:
         return {"node": self.name, "synced": self._synced, "failure": self.failure, "lastSync": last}
 
 
-def _proxier(node: Object, cluster: ClusterConfig) -> Proxier:
-    known = facts(node, cluster)
-    return Proxier(known, node["metadata"].get("labels") or {}, settings(cluster, known))
+def local_addresses(netns: Netns) -> frozenset[IPAddress]:
+    """The addresses that the devices of a namespace have, without loopback. Raises CommandFailed."""
+    devices = json.loads(netns.run(["ip", "-j", "address"]).stdout)
+    found = (ip_address(each["local"]) for device in devices for each in device.get("addr_info", ()))
+    return frozenset(address for address in found if not address.is_loopback)
 
 
 def facts(node: Object, cluster: ClusterConfig) -> NodeFacts:

@@ -22,6 +22,7 @@ from testbed.cluster.podserver.client import PodServer
 from testbed.cluster.readiness import Readiness
 from testbed.cluster.sentry import Sentry
 from testbed.cluster.server import Server
+from testbed.cluster.sysctls import set_conntrack
 from testbed.cluster.verbs import Verbs
 from testbed.datapaths import find
 from testbed.datapaths.contract import Datapath, Machine
@@ -37,6 +38,9 @@ from testbed.machine.sandbox import Ready
 
 FIRST_ROUND_PATIENCE = 1.0  # seconds; as long as kube-proxy's default period between two rounds
 NO_DATAPATH = "none"  # kind's word: service addresses lead nowhere, which is the baseline of measurements
+
+ALL_LOCAL_ADDRESSES = """nodePortAddresses is unset; NodePort connections will be accepted on all local IPs. \
+Consider using `nodePortAddresses: [primary]`"""  # kube-proxy's words
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +90,15 @@ class Daemon:
     def _make_agents(self) -> None:
         if self.cluster.networking.kube_proxy_mode == NO_DATAPATH:
             return
+        if not self.cluster.kube_proxy.node_port_addresses:
+            log.warning(ALL_LOCAL_ADDRESSES)
         proxies = KubeProxies()
         for node in self.store.list("Node"):
             datapath = _datapath(self.cluster)  # of its own for each agent: it remembers what it wrote
             follower = proxies.start(node, self.cluster, datapath)
             agent = Agent(self.store, node, self.cluster, datapath, [follower])
             self.agents[agent.name] = agent
+            set_conntrack(agent.netns, self.cluster.kube_proxy.conntrack)
             alarm = agent.datapath.alarm(agent.netns)
             if alarm:
                 self.sentry.watch(alarm, agent.look)

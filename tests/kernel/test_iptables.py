@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,30 @@ def test_the_rendered_text_is_what_the_kernel_holds(node: Netns, target: Iptable
     v4, v6 = target.render(plan).split("# ip6tables\n")
     for tool, text in (("iptables", v4), ("ip6tables", v6)):
         assert dumps.comparable(held(node, target.variant, tool)) == dumps.comparable(parse(text))
+
+
+@pytest.mark.parametrize(
+    ("settings", "bit"),
+    [
+        (Settings(detect_local="BridgeInterface", interface="cbr0"), 14),
+        (Settings(detect_local="InterfaceNamePrefix", interface="veth"), 14),
+        (Settings(detect_local="None"), 0),
+        (Settings(masquerade_all=True, localhost_node_ports=False), 31),
+        (Settings(node_port_ranges=(ip_network("10.99.0.0/24"), ip_network("127.0.0.0/8"))), 14),
+    ],
+    ids=["bridge", "prefix", "no detector", "masquerade all", "node port addresses"],
+)
+def test_settings_are_spelled_as_the_kernel_prints_them(
+    node: Netns, variant: str, settings: Settings, bit: int
+) -> None:
+    """So that a full sync finds nothing to mend."""
+    require("nfacct")
+    target, plan = datapath({"variant": variant, "masqueradeBit": bit}), dumps.plan(settings)
+    assert target.apply(node, plan, None).lines
+    assert target.apply(node, plan, None).lines == 0
+    v4, v6 = target.render(plan).split("# ip6tables\n")
+    for tool, text in (("iptables", v4), ("ip6tables", v6)):
+        assert dumps.comparable(held(node, variant, tool)) == dumps.comparable(parse(text))
 
 
 def add(node: Netns, variant: str, *rule: str) -> None:

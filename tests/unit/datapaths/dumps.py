@@ -23,8 +23,8 @@ _PROBABILITY = re.compile(r"--probability (\S+)")
 Comparable = dict[str, dict[str, list[str]]]
 
 
-def plan() -> NodePlan:
-    """The plan for the objects, with the settings that the dumps' README tells."""
+def plan(settings: Settings | None = None) -> NodePlan:
+    """The plan for the objects, with the settings that the dumps' README tells, or with others."""
     objects = json.loads((FOLDER / "objects.json").read_text())["items"]
     kinds = {kind: [o for o in objects if o["kind"] == kind] for kind in ("Service", "EndpointSlice", "Node")}
     (node,) = kinds["Node"]
@@ -33,7 +33,7 @@ def plan() -> NodePlan:
         node["metadata"]["name"], tuple(map(ip_address, addresses)), (ip_network("10.244.0.0/16"),)
     )
     labels = node["metadata"]["labels"]
-    return node_plan(facts, Settings(), kinds["Service"], kinds["EndpointSlice"], labels)
+    return node_plan(facts, settings or Settings(), kinds["Service"], kinds["EndpointSlice"], labels)
 
 
 def dump(tool: str) -> Comparable:

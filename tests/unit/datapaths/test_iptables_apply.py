@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -294,8 +295,10 @@ def test_applied_tells_what_was_written() -> None:
     assert applied.bytes == sum(map(len, made.node.inputs))
 
 
-@pytest.mark.parametrize("options", [{"variant": "bpf"}, {"varient": "nft"}])
-def test_wrong_options_are_told(options: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "options", [{"variant": "bpf"}, {"varient": "nft"}, {"masqueradeBit": 32}, {"masqueradeBit": "14"}]
+)
+def test_wrong_options_are_told(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         datapath(options)
 
@@ -317,3 +320,53 @@ def test_what_a_machine_lacks_is_told_with_its_fix(variant: str) -> None:
     first, *_ = datapath({"variant": variant}).missing(NoIptables())
     assert (first.feature, first.fix) == (f"iptables-{variant}", "apt-get install iptables")
     assert first.reason == f"no program iptables-{variant}"
+
+
+# Large clusters
+
+
+def crowd(count: int) -> Object:
+    """A slice of another Service, with so many endpoints."""
+    return endpoint_slice([endpoint(f"10.244.{i // 200}.{i % 200}") for i in range(count)], of="crowd")
+
+
+def spelled(made: Lab, of: str) -> set[bool]:
+    """Whether the rules of a Service's endpoints have comments."""
+    nat = made.node.rulesets["iptables"]["nat"].chains
+    policy = next(
+        rule.split()[-1] for rule in nat["KUBE-SERVICES"] if f"default/{of}:http cluster IP" in rule
+    )
+    ends = [rule.split()[-1] for rule in nat[policy] if rule.split()[-1].startswith("KUBE-SEP-")]
+    return {"--comment" in rule for end in ends for rule in nat[end]}
+
+
+CROWD = service("crowd", clusterIP="10.96.0.99")
+API = service("api", clusterIP="10.96.0.20")
+API_BOTH = endpoint_slice([endpoint("10.244.0.7", NODE), endpoint("10.244.1.7")], of="api")
+
+
+def test_a_cluster_that_becomes_large_leaves_what_does_not_change_as_it_is() -> None:
+    """As kube-proxy, which decides at each sync, and writes only what has changed."""
+    made = lab(WEB, ONE, API, API_BOTH, CROWD, crowd(900))
+    assert made.change(("EndpointSlice", crowd(900), crowd(1100))) is False
+    assert (spelled(made, "api"), spelled(made, "web"), spelled(made, "crowd")) == ({True}, {True}, {False})
+    assert made.change(("EndpointSlice", ONE, BOTH)) is False
+    assert (spelled(made, "api"), spelled(made, "web"), spelled(made, "crowd")) == ({True}, {False}, {False})
+
+
+def test_a_full_sync_spells_a_large_cluster_alike() -> None:
+    made = lab(WEB, ONE, CROWD, crowd(900))
+    made.change(("EndpointSlice", crowd(900), crowd(1100)))
+    assert made.full().state == lab(WEB, ONE, CROWD, crowd(1100)).state
+
+
+def test_a_large_cluster_that_becomes_small_again() -> None:
+    made = lab(WEB, ONE, CROWD, crowd(1100))
+    made.change(("EndpointSlice", crowd(1100), crowd(900)))
+    assert (spelled(made, "web"), spelled(made, "crowd")) == ({False}, {True})
+
+
+@pytest.mark.parametrize(("endpoints", "spared"), [(1000, False), (1001, True)])
+def test_large_clusters_are_spared_the_hourly_full_sync(endpoints: int, spared: bool) -> None:
+    made = lab(CROWD, crowd(endpoints))
+    assert made.datapath.spares_full_passes(made.proxier.plan) is spared
