@@ -36,9 +36,14 @@ def _fields(page: Page, content: Mapping[str, Any], level: int) -> None:
                 if isinstance(item, Mapping):
                     _fields(page, item, level + 1)
                 else:
-                    page.line(str(item), level + 1)
+                    page.line(_plain(item), level + 1)
         else:
-            page.field(title(name), value, level)
+            page.field(title(name), _plain(value), level)
+
+
+def _plain(value: Any) -> str:
+    """A value as Go's %v writes it."""
+    return "<nil>" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def title(name: str) -> str:

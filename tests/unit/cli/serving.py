@@ -6,10 +6,11 @@ No controller runs: what is in the store is what a test puts there.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import importlib
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def served() -> Iterator[Served]:
-    """An API on a socket of its own, until the end."""
-    store, registry = started()
+def served(now: Callable[[], datetime.datetime] | None = None) -> Iterator[Served]:
+    """An API on a socket of its own, until the end. `now` is the store's clock."""
+    store, registry = started(now=now)
     with tempfile.TemporaryDirectory(prefix="tb-api-") as folder:
         logs = Path(folder)
 

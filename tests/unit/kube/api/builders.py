@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Callable
 from typing import Any
 
 from testbed.kube.api import Registry
@@ -27,9 +29,11 @@ def cluster(ip_family: str = "dual", nodes: int = 3) -> ClusterConfig:
     return ClusterConfig("test", tuple(NodeConfig(f"node{n + 1}") for n in range(nodes)), networking)
 
 
-def started(ip_family: str = "dual", nodes: int = 3) -> tuple[Store, Registry]:
-    """A store with nodes, and the way into it."""
-    store, config = Store(), cluster(ip_family, nodes)
+def started(
+    ip_family: str = "dual", nodes: int = 3, now: Callable[[], datetime.datetime] | None = None
+) -> tuple[Store, Registry]:
+    """A store with nodes, and the way into it. `now` is its clock."""
+    store, config = Store(now), cluster(ip_family, nodes)
     create_nodes(store, config)
     return store, Registry(store, config)
 
