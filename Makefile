@@ -16,7 +16,7 @@ PURE := -m "not kernel and not browser"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps check style types unit test bench soak-churn golden clean
+.PHONY: help deps check style types unit test bench soak-churn soak-kills golden clean
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -49,6 +49,9 @@ bench-%: deps ## run benchmarks/bench_<name>.py, with ARGS="..."
 
 soak-churn: deps ## 10,000 changes of Services under traffic; ARGS="--changes 500 --option variant=legacy"
 	$(Q)$(BIN)/python -m tests.net.churn.run $(ARGS)
+
+soak-kills: deps ## 100 rounds of kill -9 at random moments: nothing may stay; ARGS="--rounds 10 --seed 3"
+	$(Q)$(BIN)/python -m tests.net.kills.run $(ARGS)
 
 golden: deps ## rewrite the golden files; then judge the difference that git shows
 	$(Q)TESTBED_GOLDEN=write $(PYTEST) $(PURE) $(ARGS)
