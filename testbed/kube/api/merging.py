@@ -19,12 +19,14 @@ MAX_BYTES = 200 * 1024  # all annotations together may have 256 KiB
 
 Fields = dict[str, Any]
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
 
 def with_last_applied(body: Object, written: Object) -> Fields:
     """An object that carries in its annotation what was written. What is too large for one is not carried."""
     metadata = dict(body["metadata"])
     text = _recorded(written, metadata.get("namespace", ""))
-    if len(text.encode(errors="replace")) <= MAX_BYTES:
+    if 4 * len(text) <= MAX_BYTES or len(text.encode(errors="replace")) <= MAX_BYTES:
         metadata["annotations"] = {**(metadata.get("annotations") or {}), LAST_APPLIED: text}
     return {**body, "metadata": metadata}
 
@@ -55,7 +57,7 @@ def _recorded(written: Object, namespace: str) -> str:
     annotations = metadata.get("annotations") or {}
     metadata["annotations"] = {key: value for key, value in annotations.items() if key != LAST_APPLIED}
     plain = {**written, "metadata": metadata}
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+    return _encode(plain) + "\n"
 
 
 def _map(shape: Shape, original: Any, modified: Object, current: Any) -> Fields:

@@ -15,7 +15,9 @@ from testbed.kube.api.admission import ADMIT, allocate, check_namespaces, check_
 from testbed.kube.api.draft import SERVER_METADATA, Draft, recorded, requested
 from testbed.kube.api.merging import merged, with_last_applied
 from testbed.kube.api.normalise import normalised
+from testbed.kube.api.service_cidrs import DEFAULT, admit_service_cidr, default_service_cidr
 from testbed.kube.objects import ClusterConfig, Manifest, Source
+from testbed.kube.objects.load import no_collections
 from testbed.kube.objects.validate import checked
 from testbed.kube.store import Key, Object, Store, end, finish, key_of, terminating
 
@@ -64,6 +66,8 @@ class Registry:
             for name in NAMESPACES:
                 if store.get("Namespace", "", name) is None:
                     store.create(_namespace(name))
+            if store.get("ServiceCIDR", "", DEFAULT) is None:
+                store.create(default_service_cidr(cluster))
 
     def apply(
         self, manifests: Sequence[Manifest], mistakes: Sequence[Mistake] = (), *, dry_run: bool = False
@@ -73,7 +77,7 @@ class Registry:
         What is there already is merged as `kubectl apply` does it (`merging.py`). Raises ManifestErrors with
         every mistake of every manifest, and with `mistakes`, which were found before; then nothing was changed.
         """
-        with self._store.transaction():
+        with self._store.transaction(), no_collections():
             drafts = [self._applied(manifest) for manifest in manifests]
             found = [*mistakes, *self._admit(drafts)]
             if found:
@@ -167,9 +171,11 @@ class Registry:
         check_unique(drafts)
         check_namespaces(self._store, drafts)
         for item in drafts:
+            if item.kind == "ServiceCIDR":
+                admit_service_cidr(item, self._cluster)
             if item.kind in ADMIT:
                 ADMIT[item.kind](self._store, item)
-        allocate(self._store, self._cluster, [item for item in drafts if item.kind == "Service"])
+        allocate(self._store, self._cluster, drafts)
         return [mistake for item in drafts for mistake in item.mistakes]
 
     def _write(self, item: Draft, *, dry_run: bool) -> Object:

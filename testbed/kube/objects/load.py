@@ -59,7 +59,7 @@ def read(paths: Sequence[str], stdin: TextIO | None = None) -> Loaded:
             [Mistake("", 0, "", "nothing to read", "name files, directories, or - for stdin")]
         )
     collected = _Collected()
-    with _no_collections():
+    with no_collections():
         for path in paths:
             for text, file in _texts(path, stdin, collected.mistakes):
                 collected.add_text(text, file)
@@ -72,7 +72,7 @@ def read(paths: Sequence[str], stdin: TextIO | None = None) -> Loaded:
 def load_text(text: str, file: str) -> Loaded:
     """Read manifests from a text; `file` is what mistakes call it. Raises ManifestErrors."""
     collected = _Collected()
-    with _no_collections():
+    with no_collections():
         collected.add_text(text, file)
     return _sound(collected.loaded())
 
@@ -84,7 +84,7 @@ def _sound(loaded: Loaded) -> Loaded:
 
 
 @contextlib.contextmanager
-def _no_collections() -> Iterator[None]:
+def no_collections() -> Iterator[None]:
     """Without the cyclic garbage collector.
 
     A document makes no cycles, but very many objects, and walking them again and again took three quarters of
