@@ -18,13 +18,10 @@ from typing import Protocol
 
 from testbed.errors import KernelStateError
 from testbed.machine.conntrack import Flow, Place
-from testbed.proxier.plan import Family, NodePlan, PlanDelta, ServicePlan
+from testbed.proxier.plan import Family, IPAddress, NodePlan, PlanDelta, ServicePlan
 from testbed.proxier.plan import Protocol as Transport
 
 log = logging.getLogger(__name__)
-
-FEW_PORTS = 4
-"""Up to so many ports the kernel picks out the flows of each; beyond, one list of all flows costs less."""
 
 AF = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
@@ -87,13 +84,13 @@ class Cleanup:
         self._flows: Flows | None = None
 
     def clean(self, plan: NodePlan, delta: PlanDelta | None) -> list[Cleaned]:
-        """Delete what is stale: of the service ports of the delta, of all without one.
+        """Delete what is stale: of those service ports of the delta that may have left some, of all without one.
 
         A kernel that refuses is told in the log: the next full pass tries again.
         """
-        changed = plan.services.values() if delta is None else delta.changed.values()
+        concerned = plan.services.values() if delta is None else _leaving(delta)
         try:
-            return [self._clean(family, serving) for family, serving in _serving(changed).items()]
+            return [self._clean(family, serving) for family, serving in _serving(concerned).items()]
         except KernelStateError as error:
             log.error("conntrack of %s: %s", self._node, error)
             return []
@@ -102,15 +99,25 @@ class Cleanup:
         start = time.perf_counter()
         if self._flows is None:
             self._flows = self._connect()
-        stale = [flow for flow in self._candidates(AF[family], serving) if serving.stale(flow)]
+        # The kernel looks at every bucket of its table (some 10 ms) to pick out one port, or to list them all.
+        ports = serving.ports()
+        flows = self._flows.udp(AF[family], ports.pop() if len(ports) == 1 else None)
+        stale = [flow for flow in flows if serving.stale(flow)]
         deleted = self._flows.delete(AF[family], stale) if stale else 0
         return Cleaned(family, time.perf_counter() - start, deleted)
 
-    def _candidates(self, family: int, serving: Serving) -> Iterator[Flow]:
-        assert self._flows is not None
-        ports = serving.ports()
-        for port in ports if len(ports) <= FEW_PORTS else (None,):
-            yield from self._flows.udp(family, port)
+
+def _leaving(delta: PlanDelta) -> Iterator[ServicePlan]:
+    """The service ports whose change may have left flows behind: not those that only got more endpoints."""
+    for key, service in delta.changed.items():
+        before = delta.before.get(key)
+        grown = before is not None and before.serving and {*before.serving} <= {*service.serving}
+        if before is None or not grown or _places(before) != _places(service):
+            yield service
+
+
+def _places(service: ServicePlan) -> set[tuple[IPAddress | None, int]]:
+    return {(frontend.address, frontend.port) for frontend in service.frontends}
 
 
 def _serving(services: Iterable[ServicePlan]) -> dict[Family, Serving]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from testbed.cluster.kubeproxy.cleanup import FEW_PORTS, Cleanup
+from testbed.cluster.kubeproxy.cleanup import Cleanup
 from testbed.cluster.kubeproxy.fake import FakeFlows
 from testbed.machine.conntrack import Flow
 from testbed.proxier.plan import NodePlan
@@ -150,27 +150,63 @@ def test_both_families_are_looked_at() -> None:
     assert sorted((each.family, each.deleted) for each in done) == [(4, 1), (6, 1)]
 
 
-def test_a_delta_looks_at_its_own_ports_only() -> None:
-    node = Node()
-    node.put(dns(), endpoints(endpoint(GONE)))
-    plan, delta = node.put(endpoints(endpoint(POD)))
-    there = FakeFlows({socket.AF_INET: [flow(CLUSTER_IP, 53, GONE), flow("10.96.0.99", 9999, GONE)]})
-    Cleanup("node1", lambda: there).clean(plan, delta)
-    assert set(there.asked) == {53, NODE_PORT}
-    assert there.flows[socket.AF_INET] == [flow("10.96.0.99", 9999, GONE)]
+def cluster_only(number: int = 53, name: str = "dns") -> Object:
+    """A Service with a cluster IP alone."""
+    return service(name, [port(number, "dns", "UDP")])
 
 
-def test_many_ports_are_one_question() -> None:
-    services = [
-        service(f"s{n}", [port(1000 + n, "dns", "UDP")], clusterIP=f"10.96.0.{n}")
-        for n in range(1, FEW_PORTS + 2)
-    ]
-    plan, delta = Node().put(
-        *services, *[endpoints(endpoint(POD), of=f"s{n}") for n in range(1, FEW_PORTS + 2)]
-    )
+def asked(node: Node, *objects: Object) -> list[int | None]:
+    """The ports that are asked for after a change."""
     there = FakeFlows()
-    Cleanup("node1", lambda: there).clean(plan, delta)
-    assert there.asked == [None]
+    Cleanup("node1", lambda: there).clean(*node.put(*objects))
+    return there.asked
+
+
+def test_the_flows_of_one_port_are_picked_out_by_the_kernel() -> None:
+    assert asked(Node(), cluster_only(), endpoints(endpoint(POD))) == [53]
+
+
+def test_several_ports_are_one_question() -> None:
+    assert asked(Node(), dns(), endpoints(endpoint(POD))) == [None]
+
+
+def test_a_delta_leaves_the_flows_of_other_services_alone() -> None:
+    node = Node()
+    others = service("other", [port(53, "dns", "UDP")], clusterIP="10.96.0.99")
+    node.put(cluster_only(), endpoints(endpoint(GONE)), others, endpoints(endpoint(OTHER), of="other"))
+    there = FakeFlows({socket.AF_INET: [flow(CLUSTER_IP, 53, GONE), flow("10.96.0.99", 53, GONE)]})
+    Cleanup("node1", lambda: there).clean(*node.put(endpoints(endpoint(POD))))
+    assert there.flows[socket.AF_INET] == [flow("10.96.0.99", 53, GONE)]
+
+
+LOOKED = [
+    pytest.param([endpoint(POD)], [endpoint(POD), endpoint(OTHER)], False, id="one more endpoint"),
+    pytest.param([endpoint(POD), endpoint(OTHER)], [endpoint(POD)], True, id="one less"),
+    pytest.param([endpoint(POD)], [endpoint(OTHER)], True, id="another one"),
+    pytest.param([], [endpoint(POD)], True, id="the first one"),
+    pytest.param([endpoint(POD)], [], False, id="the last one goes"),
+    pytest.param(
+        [endpoint(POD)], [endpoint(POD, ready=False, serving=True, terminating=True)], False, id="terminating"
+    ),
+    pytest.param(
+        [endpoint(POD), endpoint(OTHER)], [endpoint(POD), endpoint(OTHER, ready=False)], True, id="unready"
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "looks"), LOOKED)
+def test_a_change_is_looked_at_if_it_may_have_left_flows(
+    before: list[Object], after: list[Object], looks: bool
+) -> None:
+    node = Node()
+    node.put(cluster_only(), endpoints(*before))
+    assert asked(node, endpoints(*after)) == ([53] if looks else [])
+
+
+def test_a_new_address_of_a_service_is_looked_at() -> None:
+    node = Node()
+    node.put(cluster_only(), endpoints(endpoint(POD)))
+    assert asked(node, service("dns", [port(53, "dns", "UDP")], externalIPs=[EXTERNAL_IP])) == [53]
 
 
 def test_a_change_that_concerns_no_udp_asks_nothing() -> None:
