@@ -165,7 +165,7 @@ def finished(running: Running, timeout: float = SECONDS) -> Done:
         out, said = running.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
         running.kill()
-        raise TestbedError(f"{running.args}: no end within {timeout:g} s") from error
+        raise TestbedError(f"{running.args!r}: no end within {timeout:g} s") from error
     return subprocess.CompletedProcess(running.args, running.returncode, out, said)
 
 

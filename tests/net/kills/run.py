@@ -111,6 +111,8 @@ def _disturbed(each: Round, lab: Command, deploying: Running, found: Record) -> 
     if each.victim in ("client", "restore"):
         _still_whole(each, lab)
         found.daemon.kill()
+    elif each.victim == "supervisor":  # nobody was there to remove the folder of the dead: the next command does
+        lab.run("destroy")
     return f"{words[0]} ended with {ended.returncode}"
 
 
