@@ -11,6 +11,7 @@ from testbed.kube.api.cluster_ips import ClusterIPs
 from testbed.kube.api.draft import Draft, keep_status
 from testbed.kube.api.families import choose_families
 from testbed.kube.api.node_ports import NodePorts, carry_over_ports
+from testbed.kube.api.service_cidrs import service_networks
 from testbed.kube.objects import ClusterConfig
 from testbed.kube.store import Key, Store, key_of, terminating
 
@@ -53,7 +54,7 @@ def _admit_node(_: Store, item: Draft) -> None:
         item.mistake("metadata.name", message, "nodes come from the Cluster document alone")
         return
     given = item.body["metadata"].get("labels") or {}
-    item.body["metadata"]["labels"] = item.old["metadata"].get("labels", {}) | given
+    item.body["metadata"]["labels"] = given | {"kubernetes.io/hostname": item.key[2]}
     ranges = {k: item.old_spec[k] for k in ("podCIDR", "podCIDRs") if k in item.old_spec}
     item.body["spec"] = item.body.get("spec", {}) | ranges
     keep_status(item, {})
@@ -142,16 +143,18 @@ ADMIT: dict[str, Callable[[Store, Draft], None]] = {
 """What to do for kinds that need more than their manifest says; any other comes in as it is."""
 
 
-def allocate(store: Store, cluster: ClusterConfig, services: Sequence[Draft]) -> None:
+def allocate(store: Store, cluster: ClusterConfig, drafts: Sequence[Draft]) -> None:
     """Families, cluster IPs and node ports of all Services of a call.
 
     In passes over all of them: what is held already goes before new wishes, wishes before numbers that are
     given out, so that the order of the documents does not decide who is wrong.
     """
+    services = [item for item in drafts if item.kind == "Service"]
     if not services:
         return
-    networks = cluster.networking.service_subnets
-    families = tuple(f"IPv{network.version}" for network in networks)
+    coming = [item.body for item in drafts if item.kind == "ServiceCIDR" and item.old is None]
+    networks = service_networks(store, cluster, coming)
+    families = tuple(dict.fromkeys(f"IPv{network.version}" for network in networks))
     for item in services:
         choose_families(item, families)
         carry_over_ports(item)

@@ -30,12 +30,12 @@ class Range:
         """Note an address that a Service has; a foreign one is nobody's concern."""
         self._pool.claim(int(ip_address(address)))
 
+    def __contains__(self, address: str) -> bool:
+        return int(ip_address(address)) in self._pool
+
     def claim(self, address: str) -> str:
         """Take this very address; returns what is wrong with it, in Kubernetes' words, or nothing."""
-        number = int(ip_address(address))
-        if number not in self._pool:
-            return f"provided IP is not in the valid range. The range of valid IPs is {self.network}"
-        return "" if self._pool.claim(number) else TAKEN
+        return "" if self._pool.claim(int(ip_address(address))) else TAKEN
 
     def take(self) -> str | None:
         """The lowest free address of the dynamic band, then of the static one; None if all are held."""
@@ -49,16 +49,18 @@ def static_band(size: int) -> int:
 
 
 class ClusterIPs:
-    """The service ranges of a cluster, primary family first, during one apply."""
+    """The service ranges of a cluster during one apply; of each family the first one with room gives."""
 
     def __init__(self, networks: Sequence[IPNetwork]) -> None:
-        self._ranges = {f"IPv{network.version}": Range(network) for network in networks}
+        self._ranges: dict[str, list[Range]] = {}
+        for network in networks:
+            self._ranges.setdefault(f"IPv{network.version}", []).append(Range(network))
 
     def hold(self, spec: Object) -> None:
         """A Service that this apply does not touch."""
         for address in cluster_ips(spec):
-            if family_of(address) in self._ranges:
-                self._ranges[family_of(address)].hold(address)
+            for each in self._ranges.get(family_of(address), ()):
+                each.hold(address)
 
     def keep(self, item: Draft) -> None:
         """What the Service holds already."""
@@ -79,10 +81,28 @@ class ClusterIPs:
         spec["clusterIP"] = spec["clusterIPs"][0]
 
     def _take(self, item: Draft, family: str) -> str:
-        address = self._ranges[family].take()
-        if address is None:
+        address = next((found for each in self._ranges[family] if (found := each.take())), "")
+        if not address:
             item.mistake("spec.clusterIPs", f"failed to allocate an {family} serviceIP: range is full")
-        return address or ""
+        self._hold_elsewhere(family, address)
+        return address
+
+    def _hold_elsewhere(self, family: str, address: str) -> None:
+        """Ranges may overlap: what one has given is held in all."""
+        for each in self._ranges[family] if address else ():
+            each.hold(address)
+
+    def _claim_in(self, family: str, address: str) -> str:
+        """Take an address from the range that has it; returns what is wrong with it, or nothing."""
+        ranges = self._ranges[family]
+        home = next((each for each in ranges if address in each), None)
+        if home is None:
+            listed = ", ".join(str(each.network) for each in ranges)
+            return f"provided IP is not in the valid range. The range of valid IPs is {listed}"
+        wrong = home.claim(address)
+        if not wrong:
+            self._hold_elsewhere(family, address)
+        return wrong
 
     def _claim(self, item: Draft, kept: bool) -> None:
         if not needs_cluster_ip(item.spec):
@@ -90,7 +110,7 @@ class ClusterIPs:
         before = cluster_ips(item.old_spec)
         for index, address in enumerate(cluster_ips(item.spec)):
             if (address in before) is kept:
-                wrong = self._ranges[family_of(address)].claim(address)
+                wrong = self._claim_in(family_of(address), address)
                 if wrong:
                     where = f"spec.clusterIPs[{index}]" if "clusterIPs" in item.manifest.body["spec"] else ""
                     message = f"failed to allocate IP {address}: {wrong}"

@@ -15,6 +15,7 @@ from testbed.kube.controllers.mirroring import MirroringController
 from testbed.kube.controllers.nodes import create_nodes
 from testbed.kube.controllers.replicaset import ReplicaSetController
 from testbed.kube.controllers.scheduler import Scheduler
+from testbed.kube.controllers.servicecidr import ServiceCIDRController
 from testbed.kube.controllers.statefulset import StatefulSetController
 from testbed.kube.objects import ClusterConfig
 
@@ -33,6 +34,7 @@ def all_controllers(cluster: ClusterConfig) -> list[Controller]:
         EndpointSliceController(),
         MirroringController(),
         LoadBalancerController(cluster.networking.load_balancer_subnets),
+        ServiceCIDRController(),
         Collector(),
         EventKeeper(),
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 from testbed.kube.api import Registry
@@ -26,9 +28,12 @@ class Clock:
 class Playground:
     """Everything settles before the next step."""
 
-    def __init__(self, ip_family: str = "dual", nodes: int = 3) -> None:
+    def __init__(self, ip_family: str = "dual", nodes: int = 3, service_subnet: str = "") -> None:
         self.clock = Clock()
         self.store, config = Store(self.clock), cluster(ip_family, nodes)
+        if service_subnet:
+            networking = replace(config.networking, service_subnets=(ip_network(service_subnet),))
+            config = replace(config, networking=networking)
         create_nodes(self.store, config)
         self.registry = Registry(self.store, config)
         self.manager = Manager(self.store, all_controllers(config))
