@@ -48,10 +48,12 @@ class Lab:
     objects: Objects
     sender: subprocess.Popen[str]
     _start: dict[Key, Object] = field(init=False)
+    _bare: dict[str, Any] = field(init=False)
     _known: dict[str, list[str]] = field(default_factory=dict)
+    _pods: dict[str, Object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._start = self.objects.everything()
+        self._start, self._bare = self.objects.everything(), self._programmed()
         self._ask({"prepare": self.nodes})
 
     def begin(self, case: Case) -> None:
@@ -75,6 +77,7 @@ class Lab:
     def directory(self) -> Directory:
         """Who has which address now. Pods that end keep theirs: late answers still have a name, and a namespace
         may go while it is being asked for."""
+        self._pods = {pod["metadata"]["name"]: pod for pod in self.objects.list("Pod")}
         places = {str(host): self._netns(host) for host in self._hosts()}
         found = self._ask({"addresses": sorted(set(places.values()))})
         self._known |= {host: found[netns] for host, netns in places.items()}
@@ -90,6 +93,10 @@ class Lab:
         }
         return [[Answer(**answer) for answer in answers] for answers in self._ask(request)]
 
+    def run(self, argv: Sequence[str]) -> str:
+        """What a program prints inside the sandbox. Raises TestbedError if it fails."""
+        return _run([*sandbox.get(self.name).enter_argv(), *argv])
+
     def reset(self) -> None:
         """Take away all that a case has made, and see that nothing of it is left.
 
@@ -99,12 +106,11 @@ class Lab:
         until(lambda: self.objects.everything() == self._start, "the objects as they were", READY_TIMEOUT)
         self.client.call("wait", timeout=READY_TIMEOUT)
         until(lambda: not self._network()["pods"], "all pods' networks to be gone", READY_TIMEOUT)
-        for node in self.nodes:
-            left = self.client.call("observe", node=node)["frontends"]
-            if left:
-                raise TestbedError(f"{node} still has {left}")
+        if self._programmed() != self._bare:
+            raise TestbedError(f"not as before: {self._programmed()}, and that was {self._bare}")
         self._ask({"reset": [*self.nodes, *CLIENTS]})
         self._known.clear()
+        self._pods.clear()
 
     def _apply_all(self, step: Step) -> list[str]:
         """What needs addresses of pods is applied when they have them."""
@@ -124,21 +130,25 @@ class Lab:
             raise
         return [f"accepted, though {rejected!r}"] if rejected and text.strip() else []
 
+    def _programmed(self) -> dict[str, Any]:
+        """What each node's kernel holds, with its size."""
+        return {node: self.client.call("observe", node=node) for node in self.nodes}
+
     def _lose(self, node: str) -> None:
         """Take a node's programming out of its kernel from outside, and wait until its agent has mended that."""
         cluster = ClusterConfig.from_json(self.client.call("inspect")["cluster"])
-        frontends = self.client.call("observe", node=node)["frontends"]
+        programmed = self.client.call("observe", node=node)
         mode, options = cluster.networking.kube_proxy_mode, dict(datapath_options(cluster.kube_proxy))
         self._ask({"lose": node, "datapath": mode, "options": options})
         until(
-            lambda: self.client.call("observe", node=node)["frontends"] == frontends,
+            lambda: self.client.call("observe", node=node) == programmed,
             f"{node} to be programmed again",
             READY_TIMEOUT,
         )
 
     def _hosts(self) -> Iterator[Host]:
-        for pod in self.objects.list("Pod"):
-            host = Host("pod", pod["metadata"]["name"])
+        for name, pod in self._pods.items():
+            host = Host("pod", name)
             if "deletionTimestamp" not in pod["metadata"] or str(host) not in self._known:
                 yield host
         yield from (Host("node", name) for name in self.nodes)
@@ -148,11 +158,8 @@ class Lab:
         """The name of a host's network namespace (docs/architecture.md); a pod may share its node's."""
         if host.kind != "pod":
             return host.name
-        spec = self._pod(host.name)["spec"]
+        spec = self._pods[host.name]["spec"]
         return str(spec["nodeName"]) if spec.get("hostNetwork") else f"default_{host.name}"
-
-    def _pod(self, name: str) -> Object:
-        return next(pod for pod in self.objects.list("Pod") if pod["metadata"]["name"] == name)
 
     def _request(self, packet: Packet, directory: Directory) -> dict[str, Any]:
         target = directory.target(packet)
@@ -182,7 +189,7 @@ class Lab:
             return via
         if sender.kind == "node":
             return sender.name
-        return str(self._pod(sender.name)["spec"]["nodeName"]) if sender.kind == "pod" else self.nodes[0]
+        return str(self._pods[sender.name]["spec"]["nodeName"]) if sender.kind == "pod" else self.nodes[0]
 
     def _controls(self, directory: Directory) -> list[dict[str, Any]]:
         """Each pod asks itself: when it has answered, its server has nothing older left to answer."""
@@ -193,9 +200,9 @@ class Lab:
                 "port": port["containerPort"],
                 "protocol": port["protocol"],
             }
-            for pod in self.objects.list("Pod")
+            for name, pod in self._pods.items()
             if "deletionTimestamp" not in pod["metadata"] and pod["status"].get("phase") == "Running"
-            for host in [Host("pod", pod["metadata"]["name"])]
+            for host in [Host("pod", name)]
             for address in directory.addresses[str(host)]
             for port in pod["spec"]["containers"][0].get("ports", ())
         ]
@@ -290,8 +297,9 @@ def _collect(sender: subprocess.Popen[str]) -> None:
                 pipe.close()
 
 
-def _run(argv: Sequence[str], text: str = "") -> None:
-    """Run a program. Raises TestbedError with what it said."""
+def _run(argv: Sequence[str], text: str = "") -> str:
+    """What a program prints. Raises TestbedError with what it said if it fails."""
     done = subprocess.run(argv, cwd=ROOT, input=text, capture_output=True, text=True, check=False)
     if done.returncode:
         raise TestbedError(f"{' '.join(argv)}: status {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
