@@ -7,12 +7,11 @@ cases follow faster than it allows. Knows namespaces and netlink; knows neither 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyroute2 import NFCTSocket
+from pyroute2 import IPRoute, NFCTSocket
 
 from testbed.machine.netns import FOLDER, Netns
 
@@ -20,6 +19,7 @@ from testbed.machine.netns import FOLDER, Netns
 # packet of every case must not be silenced by it.
 NO_LIMITS = ("net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
 DEVICE = "eth0"
+GLOBAL = 0  # RT_SCOPE_UNIVERSE, linux/rtnetlink.h
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Hosts:
         """The global addresses that each host has, those that it was given here at the end."""
         return {
             name: sorted(
-                self._addresses(self._netns(name)), key=lambda address: (name, address) in self._added
+                self._netns(name).call(_global_addresses), key=lambda address: (name, address) in self._added
             )
             for name in names
         }
@@ -75,12 +75,12 @@ class Hosts:
     def _netns(self, name: str) -> Netns:
         return Netns(name, self.folder)
 
-    @staticmethod
-    def _addresses(netns: Netns) -> list[str]:
-        links = json.loads(netns.run(["ip", "-j", "address", "show", "scope", "global"]).stdout)
-        # An address that the filter took out leaves an empty entry behind (iproute2 6.1).
-        found = [entry for link in links for entry in link.get("addr_info", ())]
-        return [entry["local"] for entry in found if entry]
+
+def _global_addresses() -> list[str]:
+    """Those of this namespace. On a link between two a local address differs from the other end's."""
+    with IPRoute() as netlink:
+        found = [*netlink.get_addr(scope=GLOBAL)]
+    return [entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS") for entry in found]
 
 
 def _forget_connections() -> None:
