@@ -16,7 +16,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,16 @@ from testbed.machine.paths import NAME_VARIABLE
 from testbed.machine.run import run as run_program
 from testbed.machine.sandbox import Instance
 from testbed.scenario.lab import catalog, spec, state
-from testbed.scenario.lab.judge import Verdict, judge
+from testbed.scenario.lab.judge import Finding, Verdict, judge
 from testbed.scenario.lab.running import Running
 from testbed.scenario.lab.spec import Lab, Task
 from testbed.scenario.lab.state import State
 
 SETTLE_SECONDS = 3.0  # what a learner has just changed gets so long to reach the kernels
 PASSED, OPEN = "passed", "not yet"
+
+Judged = dict[str, Any]
+"""A task's verdict as it is told: name, number, title, status, and findings, each with `ok` and `text`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +188,18 @@ def _answer(arguments: argparse.Namespace) -> int:
     if task.answer is None:
         raise UsageError(f"{sitting.lab.name}.{task.name} asks for no answer: do it, then testbed lab check")
     sitting.state.answers[task.name] = " ".join(arguments.answer)
-    return _judge(arguments, sitting, [task])
+    return _told(arguments, sitting, _judge(sitting, [task]))
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    """What has passed stays so, since later tasks change what it was about; a task that is named is judged anew."""
+    """What has passed is not judged again, since later tasks change what it was about; a task that is named is."""
     sitting, task = _sitting(arguments)
-    return _judge(arguments, sitting, [task] if task else sitting.lab.tasks, again=task is not None)
+    tasks = [task] if task else sitting.lab.tasks
+    return _told(arguments, sitting, _judge(sitting, tasks, again=task is not None))
 
 
-def _judge(
-    arguments: argparse.Namespace, sitting: Sitting, tasks: Sequence[Task], *, again: bool = True
-) -> int:
+def _judge(sitting: Sitting, tasks: Sequence[Task], *, again: bool = True) -> list[Judged]:
+    """Judge tasks, those that have passed only if `again`, and keep the verdicts."""
     kept, told = sitting.state, []
     with Running(sitting.instance) as running, _Steps(len(tasks)) as steps:
         steps("waiting for the rules")
@@ -205,43 +208,51 @@ def _judge(
             steps(task.name)
             if again or task.name not in kept.passed:
                 verdict = judge(task, kept.answers.get(task.name), kept.passed, running)
+                if not verdict.passed and task.name in kept.passed:
+                    before = Finding(True, "it has passed before, and counts as passed")
+                    verdict = replace(verdict, findings=(*verdict.findings, before))
                 kept.judged(task.name, verdict.passed, [finding.text for finding in verdict.findings])
                 state.write(sitting.instance, kept)
-                told.append(_judged(task, verdict))
             else:
-                findings = [{"ok": True, "text": text} for text in kept.passed[task.name]]
-                told.append({**_judged(task, Verdict(True, ())), "findings": findings})
+                verdict = Verdict(True, tuple(Finding(True, text) for text in kept.passed[task.name]))
+            told.append(_judged(task, verdict))
+    return told
+
+
+def _told(arguments: argparse.Namespace, sitting: Sitting, told: Sequence[Judged]) -> int:
+    """Print verdicts; the exit code is 0 if all tasks among them have passed."""
     if arguments.output:
         common.print_json({"lab": sitting.lab.name, "instance": sitting.instance.name, "tasks": told})
     else:
-        _print_verdicts(sitting, told)
+        for each in told:
+            _print_verdict(sitting.lab, each)
+        _print_rest(sitting, len(told))
     return 0 if all(each["status"] == PASSED for each in told) else 1
 
 
-def _judged(task: Task, verdict: Verdict) -> dict[str, Any]:
+def _judged(task: Task, verdict: Verdict) -> Judged:
     findings = [asdict(finding) for finding in verdict.findings]
     status = PASSED if verdict.passed else OPEN
     return {
-        "name": task.name,
-        "number": task.number,
-        "title": task.title,
-        "status": status,
-        "findings": findings,
-    }
+        "name": task.name, "number": task.number, "title": task.title, "status": status, "findings": findings
+    }  # fmt: skip
 
 
-def _print_verdicts(sitting: Sitting, told: Sequence[dict[str, Any]]) -> None:
+def _print_verdict(lab: Lab, each: Judged) -> None:
+    print(f"{each['status']:8}{lab.name}.{each['number']} {each['name']}: {each['title']}")
+    for finding in each["findings"]:
+        print(f"          {'+' if finding['ok'] else '-'} {finding['text']}")
+
+
+def _print_rest(sitting: Sitting, told: int) -> None:
+    """How far the lab is, unless one task was asked about."""
     lab = sitting.lab
-    for each in told:
-        print(f"{each['status']:8}{lab.name}.{each['number']} {each['name']}: {each['title']}")
-        for finding in each["findings"]:
-            print(f"          {'+' if finding['ok'] else '-'} {finding['text']}")
     left = [task for task in lab.tasks if task.name not in sitting.state.passed]
     if not left:
         print(
             f"\nAll {len(lab.tasks)} tasks passed. What really happened: the end of testbed lab show {lab.name}"
         )
-    elif len(told) > 1:
+    elif told > 1:
         done = f"{len(lab.tasks) - len(left)} of {len(lab.tasks)} passed"
         print(f"\n{done}; next: testbed lab show {lab.name}.{left[0].number}")
 
@@ -292,22 +303,31 @@ def _commands(lab: Lab, task: Task) -> list[str]:
 
 def _apply(arguments: argparse.Namespace, sitting: Sitting, tasks: Sequence[Task]) -> int:
     """Carry solutions out, and judge each: a later one changes what an earlier one was about."""
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    env = {**os.environ, NAME_VARIABLE: sitting.instance.name, "PATH": path}
-    status = 0
+    told: list[Judged] = []
     for task in tasks:
         for command in _commands(sitting.lab, task):
-            print(f"$ {command}", file=sys.stderr, flush=True)
-            done = run_program(["sh", "-c", command], env=env, check=False)
-            if " lab answer " in command:
-                continue  # its verdict comes below
-            print(done.stdout + done.stderr, end="", file=sys.stderr, flush=True)
-            if done.status:
-                where = f"{sitting.lab.name}.{task.name}"
-                raise TestbedError(f"solution of {where}: {command}: status {done.status}")
-        now = Sitting(sitting.lab, sitting.instance, state.read(sitting.instance))
-        status |= _judge(arguments, now, [task])
-    return status
+            _carry_out(sitting, task, command)
+        # The commands have answered in their own processes.
+        sitting = replace(sitting, state=state.read(sitting.instance))
+        told += _judge(sitting, [task])
+        print(
+            f"{told[-1]['status']}: {sitting.lab.name}.{task.number} {task.name}", file=sys.stderr, flush=True
+        )
+    return _told(arguments, sitting, told)
+
+
+def _carry_out(sitting: Sitting, task: Task, command: str) -> None:
+    """Run one line of a solution as a learner's shell would. Raises TestbedError if it fails."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    print(f"$ {command}", file=sys.stderr, flush=True)
+    env = {**os.environ, NAME_VARIABLE: sitting.instance.name, "PATH": path}
+    done = run_program(["sh", "-c", command], env=env, check=False)
+    if " lab answer " in command:
+        return  # its verdict comes with the task's
+    print(done.stdout + done.stderr, end="", file=sys.stderr, flush=True)
+    if done.status:
+        where = f"{sitting.lab.name}.{task.name}"
+        raise TestbedError(f"solution of {where}: {command}: status {done.status}")
 
 
 def _lab_of(word: str) -> tuple[Lab, Task | None]:

@@ -164,6 +164,7 @@ def test_what_has_passed_stays_so_and_a_named_task_is_judged_anew() -> None:
         one.solve("source", "keep")
         assert one.verdicts()["source"]["status"] == "passed"
         assert one.verdicts("source")["source"]["status"] == "not yet"
+        assert one.verdicts()["source"]["status"] == "passed"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def start(lab: Lab, name: str, progress: Progress) -> Instance:
             running.await_start(lab.unready, progress)
             for command in lab.run:
                 running.run(command.place, command.argv)
-        state.write(instance, state.State(lab.name, str(lab.folder.absolute())))
+        state.write(instance, state.State(lab.name))
         undo.pop_all()
     return instance
 

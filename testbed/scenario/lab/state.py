@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from testbed.errors import UsageError
 from testbed.machine.sandbox import Instance
@@ -21,17 +20,14 @@ class State:
     """`answers` and `passed` (what was seen then) by task; `hints` how many of a task's hints were shown."""
 
     lab: str
-    folder: str
     answers: dict[str, str] = field(default_factory=dict)
     hints: dict[str, int] = field(default_factory=dict)
     passed: dict[str, list[str]] = field(default_factory=dict)
 
     def judged(self, task: str, passed: bool, findings: Sequence[str]) -> None:
-        """Keep a verdict; a task that does not pass any more counts as open again."""
+        """Keep a verdict. What has passed stays so: later tasks change what it was about."""
         if passed:
             self.passed[task] = list(findings)
-        else:
-            self.passed.pop(task, None)
 
 
 def read(instance: Instance) -> State:
@@ -49,8 +45,3 @@ def write(instance: Instance, state: State) -> None:
     new = instance.folder / f"{FILE}.new"
     new.write_text(json.dumps(asdict(state), indent=2))
     new.rename(instance.folder / FILE)
-
-
-def folder_of(state: State) -> Path:
-    """The lab's own folder."""
-    return Path(state.folder)

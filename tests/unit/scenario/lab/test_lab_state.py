@@ -28,7 +28,7 @@ def instance(tmp_path: Path) -> Instance:
 
 
 def test_what_is_written_is_read_again(instance: Instance) -> None:
-    kept = State("clusterip", "/somewhere", {"chain": "KUBE-SVC-X"}, {"chain": 2}, {"chain": ["right"]})
+    kept = State("clusterip", {"chain": "KUBE-SVC-X"}, {"chain": 2}, {"chain": ["right"]})
     state.write(instance, kept)
     assert state.read(instance) == kept
 
@@ -38,9 +38,10 @@ def test_an_instance_that_is_no_lab(instance: Instance) -> None:
         state.read(instance)
 
 
-def test_what_does_not_pass_any_more_is_open_again() -> None:
-    kept = State("clusterip", "/somewhere")
+def test_what_has_passed_stays_so() -> None:
+    kept = State("clusterip")
     kept.judged("chain", True, ["right"])
     assert kept.passed == {"chain": ["right"]}
     kept.judged("chain", False, ["no"])
-    assert kept.passed == {}
+    kept.judged("other", False, ["no"])
+    assert kept.passed == {"chain": ["right"]}
