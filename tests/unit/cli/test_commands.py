@@ -94,7 +94,7 @@ def test_get_everywhere_says_where(api: Served, capsys: Capture) -> None:
     [
         (["get", "pods", "-n", "blue"], "No resources found in blue namespace.\n"),
         (["get", "rs", "-A"], "No resources found\n"),
-        (["get", "servicecidrs"], "No resources found\n"),
+        (["get", "cm", "-A"], "No resources found\n"),
         (["describe", "pods", "-n", "blue"], "No resources found in blue namespace.\n"),
         (["delete", "pods", "--all", "-n", "blue"], "No resources found\n"),
     ],
