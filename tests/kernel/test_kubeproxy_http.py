@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from testbed.cluster.kubeproxy.http import Answer, Handler, HttpServers, Listener
+from testbed.cluster.kubeproxy.http import Answer, Handler, HttpServers
 from testbed.errors import KernelStateError
 from testbed.machine import netns
 from testbed.machine.netns import Netns
-from tests.waiting import until
 
 ANY, ANY6 = ip_address("0.0.0.0"), ip_address("::")
 PORT, MANY = 30914, 50
@@ -142,22 +141,22 @@ def test_a_client_that_hangs_holds_up_nobody(servers: HttpServers, nodes: list[N
             assert client.ask("/")[1] == b"/"
 
 
-def refused(node: Netns) -> bool:
-    with closing(Connection(node)) as client:
-        try:
-            client.connect()
-        except ConnectionRefusedError:
-            return True
-        return False
+def test_a_closed_port_is_free_for_others_at_once(servers: HttpServers, nodes: list[Netns]) -> None:
+    for name in ("first", "second", "third"):
+        listener = servers.listen(nodes[0], ANY, PORT, named(name))
+        with closing(Connection(nodes[0])) as client:
+            assert client.ask("/")[1] == name.encode()
+        listener.close()
+    with closing(Connection(nodes[0])) as client, pytest.raises(ConnectionRefusedError):
+        client.connect()
 
 
-def test_a_closed_port_is_free_for_others(servers: HttpServers, nodes: list[Netns]) -> None:
-    first: Listener = servers.listen(nodes[0], ANY, PORT, echo)
-    first.close()
-    until(lambda: refused(nodes[0]), "the port to be free")
-    servers.listen(nodes[0], ANY, PORT, lambda _: Answer(b"second"))
+def test_an_answer_under_way_survives_the_end_of_its_server(servers: HttpServers, nodes: list[Netns]) -> None:
+    listener = servers.listen(nodes[0], ANY, PORT, echo)
     with closing(Connection(nodes[0])) as client:
-        assert client.ask("/")[1] == b"second"
+        client.ask("/first")
+        listener.close()
+        assert client.ask("/second")[1] == b"/second"
 
 
 def test_a_port_that_is_taken_is_told(servers: HttpServers, nodes: list[Netns]) -> None:

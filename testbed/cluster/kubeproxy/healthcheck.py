@@ -53,7 +53,8 @@ class _Server:
 
     name: Name
     port: int
-    local: int
+    addresses: list[IPAddress]
+    local: int = 0
     sockets: list[Closable] = field(default_factory=list)
 
     def close(self) -> None:
@@ -114,20 +115,21 @@ class HealthChecks:
         wanted = next((p.health_check_node_port for p in ports.values() if p.health_check_node_port), 0)
         local = len({address for port in ports.values() for address in port.local_ready})
         server = self._servers.get(name)
-        if server is not None and server.port != wanted:
+        where = addresses(name[0], facts)
+        if server is not None and (server.port, server.addresses) != (wanted, where):
             self._servers.pop(name).close()
             server = None
         if wanted and server is None:
-            server = self._servers[name] = _Server(name, wanted, local)
+            server = self._servers[name] = _Server(name, wanted, where)
         if server is not None:
             server.local = local
             if not server.sockets:
-                self._open(server, facts)
+                self._open(server)
 
-    def _open(self, server: _Server, facts: NodeFacts) -> None:
+    def _open(self, server: _Server) -> None:
         """Listen; a port that is taken is told in the log and tried again with the next round."""
         try:
-            for address in addresses(server.name[0], facts):
+            for address in server.addresses:
                 server.sockets.append(self._listen(address, server.port, lambda _: self._answer(server)))
         except KernelStateError as error:
             server.close()

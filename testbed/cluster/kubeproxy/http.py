@@ -55,14 +55,17 @@ class Listener:
         asyncio.run_coroutine_threadsafe(self._serve(handler), self._loop)
 
     def close(self) -> None:
-        """Free the port at once; connections that are open are served to their end."""
-        self._loop.call_soon_threadsafe(self._close)
+        """Free the port, for somebody else at once; connections that are open are served to their end.
+
+        Not for the servers' own thread.
+        """
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
 
     async def _serve(self, handler: Handler) -> None:
         if not self._closed:
             self._server = await self._loop.create_server(lambda: _Exchange(handler), sock=self._socket)
 
-    def _close(self) -> None:
+    async def _close(self) -> None:
         self._closed = True
         if self._server is not None:
             self._server.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -140,6 +140,17 @@ def test_a_port_that_is_taken_is_tried_again(proxy: Proxy) -> None:
     proxy.sockets.taken.clear()
     proxy.put(service("another", clusterIP="10.96.0.11"))
     assert proxy.count() == (200, "1")
+
+
+def test_it_moves_with_the_node_s_addresses(proxy: Proxy) -> None:
+    plan, _ = proxy.node.put(local(), endpoints(endpoint(HERE, NODE)))
+    ranges = (ip_network("192.168.0.0/24"),)
+    places = []
+    for address in ("192.168.0.1", "192.168.0.7"):
+        facts = replace(plan.facts, addresses=(ip_address(address),), node_port_ranges=ranges)
+        proxy.checks.update(replace(plan, facts=facts), None)
+        places.append(list(proxy.sockets.open))
+    assert places == [[("192.168.0.1", PORT)], [("192.168.0.7", PORT)]]
 
 
 def test_each_family_has_a_server_of_its_own(proxy: Proxy) -> None:
