@@ -20,6 +20,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from testbed.errors import TestbedError
 from testbed.machine.netns import Netns
 from tests.namespaces import fresh_namespace
 from tests.net.command import Command
@@ -122,10 +123,19 @@ class Witness:
     def check_nothing_is_left(self) -> None:
         """All as it was, at once or within the time that the kernel takes. Raises TestbedError."""
         until(lambda: not self.noted(), "the kernel to remove all network namespaces", SECONDS)
-        until(lambda: host(self.command) == self.before, "no trace on the host", SECONDS)
+        try:
+            until(lambda: host(self.command) == self.before, "no trace on the host", SECONDS)
+        except TestbedError as error:
+            raise TestbedError(f"{error}: {self._changes()}") from error
         names = {line.partition(" =")[0] for line in self.turned}
         changed = {line for line in settings() - self.turned if line.partition(" =")[0] in names}
         assert not changed
+
+    def _changes(self) -> str:
+        """What came to the host and what went from it, by kind."""
+        now = host(self.command)
+        parts = [(kind, sorted(now[kind] - was), sorted(was - now[kind])) for kind, was in self.before.items()]
+        return "; ".join(f"{kind}: came {came}, went {went}" for kind, came, went in parts if came or went)
 
 
 def _is_ours(theirs: Path, own: Path) -> bool:
