@@ -5,6 +5,7 @@ Knows names. Knows neither fields (`schema.py`) nor what an object means.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -63,9 +64,21 @@ _BY_WORD = {word: kind for kind in _STORED for word in kind.words()}
 
 
 def kind_named(word: str) -> Kind:
-    """The kind that `word` names: `svc`, `service`, `services`, `Service`. Else UsageError with the list."""
-    kind = _BY_WORD.get(word.lower())
-    if kind is None:
-        known = ", ".join("/".join((kind.plural, *kind.short_names)) for kind in _STORED)
-        raise UsageError(f"there is no kind {word!r}; known kinds: {known}")
-    return kind
+    """The kind that `word` names: `svc`, `service`, `services`, `Service`, `deployments.apps`, `deploy.v1.apps`.
+
+    Else UsageError with what may have been meant, or with the list.
+    """
+    name, _, group = word.lower().partition(".")
+    kind = _BY_WORD.get(name)
+    if kind is not None and group in _groups(kind):
+        return kind
+    near = difflib.get_close_matches(word.lower(), _BY_WORD, 1, 0.7)
+    known = ", ".join("/".join((kind.plural, *kind.short_names)) for kind in _STORED)
+    hint = f"did you mean {_BY_WORD[near[0]].plural}?" if near else f"known kinds: {known}"
+    raise UsageError(f"there is no kind {word!r}; {hint}")
+
+
+def _groups(kind: Kind) -> tuple[str, ...]:
+    """What may stand behind the name of a kind and a dot, as kubectl has it."""
+    group, _, version = kind.api_version.rpartition("/")
+    return ("", group, f"{version}.{group}")

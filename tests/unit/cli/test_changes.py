@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from tests.unit.cli.serving import Served, served
 from tests.unit.kube.api.builders import pod, service
 
 Capture = pytest.CaptureFixture[str]
+
+
+JSON_PATCH = '[{"op": "add", "path": "/metadata/labels/new", "value": "1"}]'
 
 
 @pytest.fixture
@@ -67,7 +70,7 @@ def test_annotate(api: Served, capsys: Capture) -> None:
     [
         (["-p", '{"metadata": {"labels": {"new": "1"}}}'], "pod/web-1 patched\n"),
         (["-p", "metadata: {labels: {new: '1'}}", "--type=merge"], "pod/web-1 patched\n"),
-        (["--type=json", "-p", '[{"op": "add", "path": "/metadata/labels/new", "value": "1"}]'], "pod/web-1 patched\n"),
+        (["--type=json", "-p", JSON_PATCH], "pod/web-1 patched\n"),
     ],
 )  # fmt: skip
 def test_patch(api: Served, capsys: Capture, patch: list[str], text: str) -> None:
@@ -123,43 +126,41 @@ def test_usage_is_told(api: Served, argv: list[str], complaint: str) -> None:
     assert complaint in str(refused.value)
 
 
-def editor(tmp_path: Path, code: str) -> str:
-    """A program that changes the file that it is given."""
-    script = tmp_path / "editor.py"
-    script.write_text(
-        f"import pathlib, sys\nfile = pathlib.Path(sys.argv[1])\ntext = file.read_text()\n{code}\n"
-    )
-    return f"{sys.executable} {script}"
+Editor = Callable[[str], None]
+
+
+@pytest.fixture
+def editor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Editor:
+    """Makes $KUBE_EDITOR a program that does something with the `text` of its `file`, which lies in `tmp_path`."""
+
+    def use(code: str) -> None:
+        script = tmp_path / "editor.py"
+        script.write_text(
+            f"import pathlib, sys\nfile = pathlib.Path(sys.argv[1])\ntext = file.read_text()\n{code}\n"
+        )
+        monkeypatch.setenv("KUBE_EDITOR", f"{sys.executable} {script}")
+
+    return use
 
 
 @pytest.mark.parametrize(
-    ("code", "text", "affinity"),
+    ("code", "told"),
     [
-        (
-            "file.write_text(text.replace('Affinity: None', 'Affinity: ClientIP'))",
-            "service/web edited\n",
-            "ClientIP",
-        ),
-        ("file.write_text('# nothing')", "Edit cancelled, no changes made.\n", "None"),
-        ("", "Edit cancelled, no changes made.\n", "None"),
+        ("file.write_text(text.replace('ty: None', 'ty: ClientIP'))", ("service/web edited\n", "ClientIP")),
+        ("file.write_text('# nothing')", ("Edit cancelled, no changes made.\n", "None")),
+        ("", ("Edit cancelled, no changes made.\n", "None")),
     ],
 )
-def test_edit(api: Served, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str, text: str,
-              affinity: str) -> None:  # fmt: skip
-    monkeypatch.setenv("KUBE_EDITOR", editor(tmp_path, code))
+def test_edit(api: Served, capsys: Capture, editor: Editor, code: str, told: tuple[str, str]) -> None:
+    editor(code)
     assert api.run("edit", "svc/web") == 0
-    assert capsys.readouterr().out == text
-    assert api.client.get("Service", "default", "web")["spec"]["sessionAffinity"] == affinity
+    affinity = api.client.get("Service", "default", "web")["spec"]["sessionAffinity"]
+    assert (capsys.readouterr().out, affinity) == told
 
 
-def test_what_was_edited_is_not_lost(api: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setenv(
-        "KUBE_EDITOR", editor(tmp_path, "file.write_text(text.replace('port: 80', 'port: 800000'))")
-    )
-    with pytest.raises(
-        TestbedError, match=r"service 'web' was not changed: .*your text is in (\S+)"
-    ) as refused:
+def test_what_was_edited_is_not_lost(api: Served, editor: Editor) -> None:
+    editor("file.write_text(text.replace('port: 80', 'port: 800000'))")
+    with pytest.raises(TestbedError, match="service 'web' was not changed: .*your text is in ") as refused:
         api.run("edit", "svc/web")
     kept = Path(str(refused.value).rpartition(" ")[2])
     assert "port: 800000" in kept.read_text()

@@ -30,17 +30,36 @@ from testbed.kube.objects import KINDS, kind_named
         ("servicecidr", "ServiceCIDR"),
         ("ev", "Event"),
         ("EndpointSlice", "EndpointSlice"),
+        ("pods.v1.", "Pod"),
+        ("deployments.apps", "Deployment"),
+        ("deploy.v1.apps", "Deployment"),
+        ("endpointslices.discovery.k8s.io", "EndpointSlice"),
     ],
 )
 def test_word(word: str, kind: str) -> None:
     assert kind_named(word) is KINDS[kind]
 
 
-@pytest.mark.parametrize("word", ["", "sv", "cluster", "ingress"])
+@pytest.mark.parametrize("word", ["", "cluster", "ingress", "pods.apps"])
 def test_unknown_word_names_the_known_ones(word: str) -> None:
     with pytest.raises(
         UsageError, match="known kinds: namespaces/ns, .* services/svc, endpoints/ep, endpointslices"
     ):
+        kind_named(word)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("sv", "services"),
+        ("podz", "pods"),
+        ("Deploymnet", "deployments"),
+        ("nodse", "nodes"),
+        ("deployments.v2.apps", "deployments"),
+    ],
+)
+def test_unknown_word_close_to_a_known_one(word: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"did you mean {meant}?"):
         kind_named(word)
 
 
