@@ -61,6 +61,8 @@ def _value(shape: Shape, current: Any, patch: Any, order: Any) -> Any:
 
 def _list(shape: Shape, current: Sequence[Any], patch: Sequence[Any], order: Any) -> list[Any]:
     if not any(isinstance(item, Mapping) for item in (*current, *patch)):
+        if not all(isinstance(item, str | int | float) for item in (*current, *patch)):
+            raise UsageError("a list of lists, or with nulls in it, cannot be merged")
         merged = dict.fromkeys([*current, *patch])
         return _sorted(list(merged), {item: item for item in merged}, order, "")
     key = shape.merge_key
@@ -77,7 +79,7 @@ def _list(shape: Shape, current: Sequence[Any], patch: Sequence[Any], order: Any
 
 
 def _key(item: Any, key: str) -> Any:
-    """What tells an item apart."""
+    """What tells an item apart. Raises UsageError."""
     if not isinstance(item, Mapping) or not isinstance(item.get(key), str | int):
         raise UsageError(f"map: {str(item)[:80]} does not contain declared merge key: {key}")
     return item[key]
@@ -87,6 +89,8 @@ def _sorted(before: Sequence[Any], items: Mapping[Any, Any], order: Any, key: st
     if not isinstance(order, list):
         return list(items.values())
     wanted = [_key(item, key) if key else item for item in order]
+    if not all(isinstance(name, str | int | float) for name in wanted):
+        raise UsageError(f"{ORDER}… must list plain values")
     new = {name: items[name] for name in wanted if name in items}
     stays = {name: value for name, value in items.items() if name not in new}
     return ordered(new, stays, [*before, *(name for name in stays if name not in before)])

@@ -111,7 +111,7 @@ def port_number(path: str, value: int) -> FieldErrors:
 
 def port_number_or_name(path: str, value: int | str) -> FieldErrors:
     """A targetPort or a probe's port (`ValidatePortNumOrName`)."""
-    if isinstance(value, int):
+    if not isinstance(value, str):  # a number, be it one that is too large for an int64
         yield from port_number(path, value)
         return
     wrong = port_name(value)

@@ -50,8 +50,11 @@ def _manifest(item: Any, mistakes: list[Mistake]) -> Manifest | None:
             pass
         case _:
             raise status.bad_request("not a manifest as `testbed apply` sends it")
-    source, written = Source(file, lines), item.get("written")
-    new, errors = checked(shallow(written if isinstance(written, dict) else body))
+    written = item.get("written")
+    if not isinstance(written, dict | None):
+        raise status.bad_request("not a manifest as `testbed apply` sends it")
+    source = Source(file, lines)
+    new, errors = checked(shallow(written or body))
     mistakes += [source.mistake(error.path, error.message, error.hint) for error in errors]
     if new.get("kind") == CLUSTER.name:
         raise status.bad_request("a Cluster document describes a lab instance; it is not applied to one")

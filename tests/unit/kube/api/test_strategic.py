@@ -97,6 +97,8 @@ def test_what_is_stored_is_not_changed() -> None:
         ({"spec": {"$retainKeys": "type"}}, "must be a list"),
         ({"spec": {"$setElementOrder/ports": [{}]}}, "declared merge key"),
         (ports({"port": []}), "declared merge key"),
+        ({"metadata": {"finalizers": [[]]}}, "a list of lists"),
+        ({"metadata": {"finalizers": ["a"], "$setElementOrder/finalizers": [[]]}}, "must list plain values"),
     ],
 )
 def test_refused(patch: dict[str, Any], message: str) -> None:

@@ -69,6 +69,11 @@ def test_a_dry_run() -> None:
                 {"body": {"kind": "Pod", "metadata": {}}, "source": {"file": "", "lines": {"": "x"}}}
             ]
         },
+        {
+            "manifests": [
+                {"body": {"kind": "Pod", "metadata": {}}, "source": {"file": "", "lines": {}}, "written": 7}
+            ]
+        },
         {"manifests": [], "dryRun": "yes"},
         {"manifests": [], "mistakes": [{"file": 7}]},
         [],

@@ -58,6 +58,11 @@ def test_an_invalid_object_has_a_cause_for_each_mistake() -> None:
     assert ("spec.sessionAffinity", "FieldValueNotSupported") in causes(told)
 
 
+def test_a_port_beyond_all_numbers() -> None:
+    told = asked().post(SERVICES, service(ports=[{"port": 80, "targetPort": 1e300}]), 422)
+    assert causes(told) == [("spec.ports[0].targetPort", "FieldValueInvalid")]
+
+
 def test_one_mistake_is_told_without_brackets() -> None:
     told = asked().post(SERVICES, service(ports=[{"port": 70000}]), 422)
     assert told["message"].startswith(
