@@ -63,9 +63,13 @@ class Conntrack:
     """A socket in the calling thread's network namespace; it stays there, whichever thread uses it."""
 
     def __init__(self) -> None:
+        """Raises KernelStateError."""
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-        self._socket = socket.socket(socket.AF_NETLINK, kind, NETLINK_NETFILTER)
-        self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
+        try:
+            self._socket = socket.socket(socket.AF_NETLINK, kind, NETLINK_NETFILTER)
+            self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
+        except OSError as error:
+            raise KernelStateError(f"opening connection tracking: {error.strerror}") from error
 
     def udp(self, family: int, port: int | None = None) -> Iterator[Flow]:
         """The UDP flows of one family (AF_INET, AF_INET6), or those that were sent to one port.

@@ -7,12 +7,13 @@ told.
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import partial
 from http import HTTPStatus
 from ipaddress import IPv6Address
 
@@ -21,8 +22,6 @@ import h11
 from testbed.errors import KernelStateError
 from testbed.machine.netns import Netns
 from testbed.proxier.plan import IPAddress
-
-log = logging.getLogger(__name__)
 
 WAITING_CONNECTIONS = 128
 
@@ -82,19 +81,11 @@ class HttpServers:
 
     def listen(self, netns: Netns, address: IPAddress, port: int, handler: Handler) -> Listener:
         """Serve at an address inside a namespace. Raises KernelStateError if the port is taken there."""
-        family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
-        sock = netns.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind((str(address), port))
-            sock.listen(WAITING_CONNECTIONS)
+            sock = netns.call(partial(_listening, address, port))
         except OSError as error:
-            sock.close()
-            raise KernelStateError(
-                f"{netns.name}: cannot serve {address} port {port}: {error.strerror}"
-            ) from error
+            reason = f"cannot serve {address} port {port}: {error.strerror}"
+            raise KernelStateError(f"{netns.name}: {reason}") from error
         listener = Listener(self._loop, sock)
         listener.serve(handler)
         return listener
@@ -104,6 +95,21 @@ class HttpServers:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def _listening(address: IPAddress, port: int) -> socket.socket:
+    """A socket of the calling thread's network namespace. Raises OSError."""
+    family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
+    with contextlib.ExitStack() as unless_it_listens:
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        unless_it_listens.enter_context(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((str(address), port))
+        sock.listen(WAITING_CONNECTIONS)
+        unless_it_listens.pop_all()
+    return sock
 
 
 class _Exchange(asyncio.Protocol):
