@@ -14,7 +14,8 @@ from pathlib import Path
 from testbed.cluster import apiserver
 from testbed.cluster.agent import Agent, datapath_options
 from testbed.cluster.health import Health
-from testbed.cluster.kubelet.kubelets import Kubelets
+from testbed.cluster.kubelet.contract import Machinery
+from testbed.cluster.kubelet.kubelets import Kubelets, real_machinery
 from testbed.cluster.kubeproxy.proxy import KubeProxies
 from testbed.cluster.layout import pod_namespace
 from testbed.cluster.network import ClusterNetwork
@@ -71,10 +72,15 @@ class Daemon:
         self._make_agents()
         # Watching before the controllers begin, it meets pods in the order in which they are bound: so equal
         # input gives equal addresses.
-        self.kubelets = Kubelets(self.store, self.network, PodServer(), self.folder / "pods")
+        self.kubelets = Kubelets(
+            self.store, self.network, PodServer(), self.folder / "pods", self._machinery()
+        )
         self.manager.start()
         self.kubelets.start()
         threading.Thread(target=self._start_agents, name="agents", daemon=True).start()
+
+    def _machinery(self) -> Machinery:
+        return real_machinery(longest_backoff=self.cluster.kubelet.max_container_restart_period)
 
     def _log_file(self, namespace: str, pod: str, container: str) -> Path:
         """Where the kubelets keep a container's log."""

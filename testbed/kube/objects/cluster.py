@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
@@ -65,6 +65,13 @@ class KubeProxy:
 
 
 @dataclass(frozen=True, slots=True)
+class Kubelet:
+    """kubelet's settings (KubeletConfiguration v1beta1) with its defaults; seconds."""
+
+    max_container_restart_period: float = 300.0  # crashLoopBackOff.maxContainerRestartPeriod, KEP-4603
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterConfig:
     """The whole shape of a cluster. `clients` hosts stand outside of it, beside the switch."""
 
@@ -73,6 +80,7 @@ class ClusterConfig:
     networking: Networking = Networking()
     kube_proxy: KubeProxy = KubeProxy()
     clients: int = 1
+    kubelet: Kubelet = Kubelet()
 
     def pod_ranges(self) -> tuple[IPNetwork, ...]:
         """By which kube-proxy tells pods' packets in mode ClusterCIDR."""
@@ -99,6 +107,7 @@ class ClusterConfig:
                 "options": dict(proxy.options),
             },
             "clients": self.clients,
+            "kubelet": asdict(self.kubelet),
         }
 
     @classmethod
@@ -108,7 +117,8 @@ class ClusterConfig:
         net |= {name: tuple(map(ip_network, net[name])) for name in _SUBNETS}
         proxy |= {"node_port_addresses": tuple(proxy["node_port_addresses"])}
         nodes = tuple(NodeConfig(**node) for node in data["nodes"])
-        return cls(data["name"], nodes, Networking(**net), KubeProxy(**proxy), data["clients"])
+        kubelet = Kubelet(**data["kubelet"])
+        return cls(data["name"], nodes, Networking(**net), KubeProxy(**proxy), data["clients"], kubelet)
 
 
 _SUBNETS = ("pod_subnets", "service_subnets", "load_balancer_subnets")
@@ -139,7 +149,13 @@ def cluster_of(body: Mapping[str, Any]) -> ClusterConfig:
         networking=networking,
         kube_proxy=_kube_proxy(body.get("kubeProxy", {}), networking.kube_proxy_mode),
         clients=body.get("clients", default.clients),
+        kubelet=_kubelet(body.get("kubelet", {})),
     )
+
+
+def _kubelet(fields: Mapping[str, Any]) -> Kubelet:
+    longest = fields.get("crashLoopBackOff", {}).get("maxContainerRestartPeriod", "300s")
+    return Kubelet(max_container_restart_period=seconds(longest) or 0.0)
 
 
 def named_nodes(entries: Sequence[Mapping[str, Any]]) -> Iterator[NodeConfig]:

@@ -41,6 +41,7 @@ _DEVICE = re.compile(r"[^\s/+]{1,15}")
 _VARIANTS = ("legacy", "nft")
 _SUBNETS = ("podSubnet", "serviceSubnet", "loadBalancerSubnet")
 _MAX_SERVICE_BITS = 20  # kube-apiserver: "specified --service-cluster-ip-range is too large"
+_RESTART_PERIOD = "kubelet.crashLoopBackOff.maxContainerRestartPeriod"
 _TAKEN = re.compile(r"s1|client\d+")
 
 Part = Mapping[str, Any]
@@ -52,12 +53,22 @@ def cluster_errors(body: Part) -> FieldErrors:
     yield from _networking(networking)
     yield from _kube_proxy(proxy)
     yield from _nodes(nodes)
+    yield from _kubelet(body.get("kubelet", {}))
     if "links" in body:
         hint = "leave the field out; every link is a plain one"
         yield forbidden("links", "links with impairments are not available yet", hint)
     mistaken = [*_networking(networking), *_nodes(nodes)]
     if not mistaken and body.get("metadata", {}).get("name"):
         yield from _sizes(body)
+
+
+def _kubelet(fields: Part) -> FieldErrors:
+    """ValidateKubeletConfiguration: a restart period is one second to five minutes."""
+    path, text = _RESTART_PERIOD, fields.get("crashLoopBackOff", {}).get("maxContainerRestartPeriod", "300s")
+    yield from _duration(path, text)
+    length = seconds(text) if isinstance(text, str) else None
+    if length is not None and not 1 <= length <= 300:
+        yield invalid(path, text, "must be between 1s and 300s")
 
 
 def _networking(fields: Part) -> FieldErrors:

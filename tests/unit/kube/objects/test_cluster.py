@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 
 from testbed.kube.objects import ClusterConfig, KubeProxy, Networking, NodeConfig, default_cluster, load_text
-from testbed.kube.objects.cluster import seconds
+from testbed.kube.objects.cluster import cluster_of, seconds
 
 HEAD = "apiVersion: testbed.dev/v1alpha1\nkind: Cluster\nmetadata: {name: lab}\n"
 
@@ -141,3 +141,10 @@ def test_duration(text: str, value: float | None) -> None:
 @pytest.mark.parametrize("config", [default_cluster(), cluster(FULL)], ids=["default", "full"])
 def test_round_trip(config: ClusterConfig) -> None:
     assert ClusterConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_settings_of_the_kubelets() -> None:
+    body = {"metadata": {"name": "x"}, "kubelet": {"crashLoopBackOff": {"maxContainerRestartPeriod": "1s"}}}
+    found = cluster_of(body)
+    assert found.kubelet.max_container_restart_period == 1.0
+    assert ClusterConfig.from_json(found.to_json()) == found
