@@ -51,6 +51,7 @@ class Lab:
     _bare: dict[str, Any] = field(init=False)
     _known: dict[str, list[str]] = field(default_factory=dict)
     _pods: dict[str, Object] = field(default_factory=dict)
+    _changed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._start, self._bare = self.objects.everything(), self._programmed()
@@ -61,6 +62,7 @@ class Lab:
         numbers = [(host.name, self.nodes.index(host.name)) for host in case.secondary]
         pairs = [(name, address) for name, number in numbers for address in secondary_addresses(number)]
         self._ask({"add": pairs})
+        self._changed = [name for name, _ in numbers]
 
     def change(self, step: Step) -> list[str]:
         """Do what a step says, and wait until every node obeys; what should have been refused and was not."""
@@ -106,9 +108,13 @@ class Lab:
         until(lambda: self.objects.everything() == self._start, "the objects as they were", READY_TIMEOUT)
         self.client.call("wait", timeout=READY_TIMEOUT)
         until(lambda: not self._network()["pods"], "all pods' networks to be gone", READY_TIMEOUT)
+        self._ask({"reset": [*self.nodes, *CLIENTS]})
+        for node in self._changed:
+            self.client.call(
+                "resync", node=node
+            )  # its agent looks at its addresses when there is something to do
         if self._programmed() != self._bare:
             raise TestbedError(f"not as before: {self._programmed()}, and that was {self._bare}")
-        self._ask({"reset": [*self.nodes, *CLIENTS]})
         self._known.clear()
         self._pods.clear()
 
