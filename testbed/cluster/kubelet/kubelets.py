@@ -29,7 +29,7 @@ from testbed.cluster.layout import pod_namespace
 from testbed.cluster.podserver.spec import PodSpec
 from testbed.errors import NotFound
 from testbed.kube.controllers.events import record, warn
-from testbed.kube.store.store import Event, EventType, Object, Store
+from testbed.kube.store import Event, EventType, Object, Store, end
 from testbed.machine.netns import FOLDER
 
 
@@ -198,7 +198,9 @@ class Kubelets:
             pod.update(obj)
 
     def _admit(self, obj: Object) -> None:
-        """Take on a pod that is bound to a node that is here."""
+        """Take on a pod that is bound to a node that is here, unless it has ended and only finalizers hold it."""
+        if obj["metadata"].get("deletionGracePeriodSeconds") == 0:
+            return
         node = self._store.get("Node", "", obj["spec"].get("nodeName") or "")
         if node is None:
             return
@@ -223,8 +225,9 @@ class Kubelets:
             del self._pods[pod.key]
             self._changed.pop(pod, None)
             with self._store.transaction():
-                if self._current(pod) is not None:
-                    self._store.delete("Pod", *pod.key)
+                obj = self._current(pod)
+                if obj is not None:
+                    end(self._store, obj, 0)  # finalizers may still hold the object
 
     def _clear(self, pod: Pod) -> None:
         """Its volumes go with it."""

@@ -24,6 +24,17 @@ def test_a_deleted_pod_is_closed_detached_and_removed(lab: Lab) -> None:
     assert lab.gone()
 
 
+def test_a_pod_that_finalizers_hold_ends_once_and_its_object_stays(lab: Lab) -> None:
+    held = pod()
+    held["metadata"]["finalizers"] = ["example.com/hold"]
+    lab.run(held)
+    lab.delete()
+    lab.settle(60.0)
+    assert lab.pod()["metadata"]["deletionGracePeriodSeconds"] == 0
+    assert lab.fake.serving.open_pods == {}
+    assert [batch[0] for batch in lab.fake.network.batches].count("detach") == 1
+
+
 def test_a_graceful_program_ends_by_sigterm(lab: Lab) -> None:
     lab.run(pod("web", COMMAND))
     lab.delete()
