@@ -173,12 +173,12 @@ class IptablesDatapath:
         before = self._states.pop(node.name, None)
         if delta is not None and before is not None and before.facts == plan.facts:
             try:
-                return self._apply_delta(node, before, delta)
+                return self._apply_delta(node, before, plan, delta)
             except CommandFailed:
                 pass  # as kube-proxy: the full pass mends it, or says what is wrong
         return self._apply_whole(node, plan)
 
-    def _apply_delta(self, node: Node, held: _State, delta: PlanDelta) -> Applied:
+    def _apply_delta(self, node: Node, held: _State, plan: NodePlan, delta: PlanDelta) -> Applied:
         meter = _Meter()
         held.follow(delta)
         keys = sorted(delta.changed.keys() | delta.removed)
@@ -186,6 +186,8 @@ class IptablesDatapath:
             start = time.perf_counter()
             ours = [key for key in keys if key.family == family]
             edit = _edit(ours, delta, spelling, held.rules[family], whole=family in held.mixed)
+            for table, chain in edit.crowded():
+                edit.tables[table].rewrite(chain, state(plan, spelling)[table].chains[chain])
             meter.render_seconds += time.perf_counter() - start
             meter.write(self._tool(node, family), edit)
         held.last = meter.rules

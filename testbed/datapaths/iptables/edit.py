@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +22,11 @@ _TARGET = re.compile(r"-[jg] (KUBE-\S+)")
 _REFUSES = re.compile(r"-j (DROP|REJECT)\b")
 _REFERRERS = ("KUBE-FW-", "KUBE-EXT-", "KUBE-SVL-", "KUBE-SVC-", "KUBE-SEP-", names.MARK_MASQ)
 """Chains of table nat, each before those that it jumps to: the order in which they can be deleted."""
+
+
+CROWD = 100
+"""iptables-nft finds a rule that is to be deleted by comparing it with all others of its chain: for 1,000 of 3,000
+it took 15 s on a busy machine, and 2 s to write the chain anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,12 @@ class TableEdit:
     )  # written once more when all else is done
 
     def __bool__(self) -> bool:
-        return bool(self.written or self.put_in or self.taken_out or self.deleted)
+        return bool(self.written or self.put_in or self.taken_out or self.deleted or self.in_the_end)
+
+    def rewrite(self, chain: str, rules: Sequence[str]) -> None:
+        """Write a shared chain whole rather than take lines out of it."""
+        self.taken_out = [line for line in self.taken_out if _chain_of(line) != chain]
+        self.in_the_end[chain] = rules
 
 
 class Edit:
@@ -74,6 +85,11 @@ class Edit:
             if entry not in new.entries:
                 self.tables[entry.table].taken_out.append(f"-D {entry.chain} {entry.rule}")
 
+    def crowded(self) -> list[tuple[str, str]]:
+        """Tables and shared chains out of which so many rules are taken that it is cheaper to write them whole."""
+        lines = ((name, _chain_of(line)) for name, table in self.tables.items() for line in table.taken_out)
+        return [place for place, count in Counter(lines).items() if count > CROWD]
+
     def inputs(self, taste: Taste) -> Iterator[str]:
         """Inputs to be given to the tool one after the other. Between any two of them every packet meets the
         state before or the state after: chains come before whatever jumps to them.
@@ -99,11 +115,16 @@ class Edit:
             if name == "filter" and self.tables["nat"]:
                 last, now = table.taken_out, TableEdit(table.written, table.put_in, [], table.deleted)
             elif table.in_the_end:
-                now = replace(table, written=table.written | table.in_the_end)
+                put_in = [line for line in table.put_in if _chain_of(line) not in table.in_the_end]
+                now = replace(table, written=table.written | table.in_the_end, put_in=put_in)
             if now:
                 yield from ((name, block) for block in _of_table(name, now, taste))
         if last or refusals:
             yield "filter", _block("filter", [*refusals.items()], last, [], taste)
+
+
+def _chain_of(line: str) -> str:
+    return line.split(" ", 2)[1]
 
 
 def _of_table(name: str, table: TableEdit, taste: Taste) -> Iterator[str]:

@@ -200,6 +200,30 @@ def _once(word: str) -> Callable[[str], bool]:
     return refuses
 
 
+@pytest.mark.parametrize("with_endpoints", [True, False])
+@pytest.mark.parametrize("gone", [50, 150])
+def test_many_services_that_go_at_once_end_where_a_full_pass_ends(gone: int, with_endpoints: bool) -> None:
+    """Whether their rules are taken out of the shared chains one by one, or these are written anew."""
+    some = [service(f"svc-{i}", clusterIP=f"10.96.1.{i}") for i in range(200)]
+    ends = [endpoint_slice([endpoint("10.244.1.9")] * with_endpoints, of=f"svc-{i}") for i in range(200)]
+    made = lab(WEB, BOTH, *some, *ends)
+    left: list[Change] = [("EndpointSlice", BOTH, ONE), ("Service", None, API)]
+    assert made.change(*(("Service", each, None) for each in some[:gone]), *left) is False
+    assert made.state == lab(WEB, ONE, API, *some[gone:], *ends).state
+
+
+@pytest.mark.parametrize("count", [50, 150])
+def test_many_services_that_get_their_first_endpoint_at_once(count: int) -> None:
+    some = [service(f"svc-{i}", clusterIP=f"10.96.1.{i}") for i in range(200)]
+    ends = [endpoint_slice([endpoint("10.244.1.9")], of=f"svc-{i}") for i in range(200)]
+    made = lab(*some)
+    made.node.inputs.clear()
+    assert made.change(*(("EndpointSlice", None, each) for each in ends[:count])) is False
+    written = "".join(made.node.inputs)
+    assert written.index("*nat") < written.index("*filter")
+    assert made.state == lab(*some, *ends[:count]).state
+
+
 # Others' rules
 
 
