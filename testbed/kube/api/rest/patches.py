@@ -10,13 +10,12 @@ from typing import Any
 
 from testbed.errors import UsageError
 from testbed.kube.api.rest import status
-from testbed.kube.api.rest.body import MAX_BYTES, from_json, from_yaml, shallow
+from testbed.kube.api.rest.body import MAX_BYTES, from_json, shallow
 from testbed.kube.api.rest.message import Request, dumps
 from testbed.kube.api.strategic import strategic_merge
 from testbed.kube.objects import Kind
 from testbed.kube.store import Object
 
-APPLY = "application/apply-patch+yaml"
 MAX_OPERATIONS = 10_000  # a real API server's limit
 
 Patch = Callable[[Object], Any]
@@ -30,16 +29,8 @@ def patch_of(kind: Kind, request: Request) -> Patch:
         "application/strategic-merge-patch+json": _strategic,
     }
     if request.content_type not in makers:
-        raise status.unsupported_media_type(request.content_type, [*makers, APPLY])
+        raise status.unsupported_media_type(request.content_type, list(makers))
     return makers[request.content_type](kind, from_json(request.body))
-
-
-def applied(request: Request) -> dict[str, Any]:
-    """The object of a server-side apply. Raises StatusError."""
-    value = from_yaml(request.body)
-    if not isinstance(value, dict):
-        raise status.bad_request("error decoding YAML: an object is wanted")
-    return value
 
 
 def _json_patch(_: Kind, operations: Any) -> Patch:
