@@ -108,13 +108,19 @@ class Metrics:
         """Everything in Prometheus' text format (version 0.0.4)."""
         return generate_latest(self.registry)
 
-    def noticed(self, changes: Iterable[Change]) -> None:
+    def noticed(self, changes: Sequence[Change]) -> None:
         """Objects have changed."""
-        for kind, old, new in changes:
-            if kind in self._changes:
-                for family in self._concerned(kind, new or old):
-                    self._changes[kind].noticed(family, new or old)
-                    self._queued.labels(_label(family)).set(self._now())
+        queued: set[Family] = set()
+        for kind, counter in self._changes.items():
+            objects = [new or old for each, old, new in changes if each == kind]
+            for family in self._families:
+                concerned = [obj for obj in objects if obj and _concerns(family, obj)]
+                if concerned:
+                    counter.noticed(family, concerned)
+                    queued.add(family)
+        for family in queued:
+            self._queued.labels(_label(family)).set(self._now())
+        for kind, _, new in changes:
             if kind == "EndpointSlice" and new is not None:
                 self._triggers += self._triggered(new)
 
@@ -161,13 +167,6 @@ class Metrics:
         """/livez was asked."""
         self._livez.labels(str(status)).inc()
 
-    def _concerned(self, kind: str, obj: Object | None) -> Iterator[Family]:
-        """A Service's change concerns each family's proxier, a slice's that of its addresses."""
-        if kind == "Service":
-            yield from self._families
-        elif obj is not None:
-            yield from (f for f in self._families if OF_ADDRESS_TYPE.get(obj["addressType"]) == f)
-
     def _triggered(self, piece: Object) -> Iterator[tuple[Family, float]]:
         """When what the slice tells of happened; what was before this proxy began is nobody's delay."""
         text = (piece["metadata"].get("annotations") or {}).get(TRIGGER_TIME)
@@ -178,7 +177,7 @@ class Metrics:
         except ValueError:
             return
         if moment > self._started:
-            yield from ((family, moment) for family in self._concerned("EndpointSlice", piece))
+            yield from ((family, moment) for family in self._families if _concerns(family, piece))
 
     def _count_failures(self, counter: Counter) -> None:
         for family in self._families:
@@ -225,13 +224,12 @@ class _Changes:
         self._total = metrics._counter(name, f"Cumulative proxy rules {words} changes")
         self._waiting: dict[Family, set[tuple[str, str]]] = {}
 
-    def noticed(self, family: Family, obj: Object | None) -> None:
-        """One object has changed; several changes of it wait as one."""
-        assert obj is not None
+    def noticed(self, family: Family, objects: Sequence[Object]) -> None:
+        """Objects have changed; several changes of one wait as one."""
         waiting = self._waiting.setdefault(family, set())
-        waiting.add((obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
+        waiting.update((obj["metadata"].get("namespace", ""), obj["metadata"]["name"]) for obj in objects)
         self._pending.labels(_label(family)).set(len(waiting))
-        self._total.labels(_label(family)).inc()
+        self._total.labels(_label(family)).inc(len(objects))
 
     def settled(self, families: Iterable[Family]) -> None:
         """Nothing waits any more."""
@@ -249,6 +247,11 @@ def without_local(service: ServicePlan) -> set[str]:
         for route in frontend.routes[-1:]
         if route.scope is Scope.LOCAL and not route.endpoints and route.when_empty is WhenEmpty.DROP
     }
+
+
+def _concerns(family: Family, obj: Object) -> bool:
+    """A Service's change concerns each family's proxier, a slice's that of its addresses."""
+    return obj["kind"] == "Service" or OF_ADDRESS_TYPE.get(obj["addressType"]) == family
 
 
 def _label(family: Family) -> str:
