@@ -23,6 +23,20 @@ class SlicePort(NamedTuple):
         return found | ({"appProtocol": self.app_protocol} if self.app_protocol else {})
 
 
+class Selected:
+    """A pod as one Service sees it: kept as long as neither changes, since a Service may have very many."""
+
+    __slots__ = ("endpoints", "pod", "ports", "uid", "zone")
+
+    def __init__(self, service: Object, pod: Object, zone: str) -> None:
+        self.pod, self.zone, self.uid = pod, zone, str(pod["metadata"]["uid"])
+        self.ports = ports_of(service, pod)
+        found = {family: address_of(pod, family) for family in service["spec"].get("ipFamilies") or ("IPv4",)}
+        self.endpoints = {
+            family: endpoint(pod, address, service, zone) for family, address in found.items() if address
+        }
+
+
 def slice_ports(slice_: Object) -> tuple[SlicePort, ...]:
     """The ports of a stored slice, in the order in which `ports_of` gives them."""
     return tuple(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.kube.controllers.endpoints import address_of, endpoint, ports_of
+from testbed.kube.controllers.endpoints import Selected
 from testbed.kube.controllers.endpointsobject import endpoints_object
 from testbed.kube.controllers.events import warn
 from testbed.kube.controllers.selectors import Labels, has_all, labels_of
@@ -47,6 +47,7 @@ class EndpointSliceController:
         self._ratios: dict[str, float] | None = None  # of the zones' CPUs
         self._automatic: dict[Name, None] = {}  # Services whose hints follow these
         self._endpoints: dict[Name, Object] = {}
+        self._seen: dict[Name, tuple[Object, dict[str, Selected]]] = {}  # a Service's pods as it sees them
         self._slices: dict[Name, dict[str, Object]] = {}
         self._dirty: dict[Name, None] = {}
 
@@ -66,7 +67,7 @@ class EndpointSliceController:
             if service is None:
                 self._drop_endpoints(store, name)
             elif selector_of(service):
-                pods = self._selected(service)
+                pods = self._as_seen(name, service)
                 self._write(store, name, self._changes(store, name, service, pods))
                 self._write_endpoints(store, name, endpoints_object(service, pods, self._endpoints.get(name)))
         self._dirty.clear()
@@ -79,6 +80,7 @@ class EndpointSliceController:
             self._selecting[_index_pair(old)].discard(name)
         self._automatic.pop(name, None)
         if event.type is EventType.DELETED:
+            self._seen.pop(name, None)
             self._dirty[name] = None
             return
         self._services[name] = service
@@ -152,7 +154,7 @@ class EndpointSliceController:
                 if has_all(labels_of(pod), selector_of(self._services[name])):
                     self._dirty[name] = None
 
-    def _changes(self, store: Store, name: Name, service: Object, pods: Sequence[Object]) -> Changes:
+    def _changes(self, store: Store, name: Name, service: Object, pods: Sequence[Selected]) -> Changes:
         slices, namespace = self._slices.get(name, {}), name[0]
         existing = [slices[key] for key in sorted(slices)]
         wanted = self._hinted(store, service, self._wanted(service, pods))
@@ -174,20 +176,31 @@ class EndpointSliceController:
                 warn(store, "endpoint-slice-controller", service, "TopologyAwareHintsDisabled", message)
         return hinted
 
-    def _wanted(self, service: Object, selected: Sequence[Object]) -> dict[Group, dict[str, Object]]:
+    def _wanted(self, service: Object, pods: Sequence[Selected]) -> dict[Group, dict[str, Object]]:
         """The Service's endpoints by family and ports; an empty group for a family without any."""
         wanted: dict[Group, dict[str, Object]] = {}
-        pods = [(pod, ports_of(service, pod)) for pod in selected]
         for family in service["spec"].get("ipFamilies") or ("IPv4",):
-            for pod, ports in pods:
-                address = address_of(pod, family)
-                if address:
-                    zone = self._zones.get(pod["spec"].get("nodeName", ""), "")
-                    found = endpoint(pod, address, service, zone)
-                    wanted.setdefault((family, ports), {})[pod["metadata"]["uid"]] = found
+            for pod in pods:
+                if family in pod.endpoints:
+                    wanted.setdefault((family, pod.ports), {})[pod.uid] = pod.endpoints[family]
             if not any(group[0] == family for group in wanted):
                 wanted[family, ()] = {}
         return wanted
+
+    def _as_seen(self, name: Name, service: Object) -> list[Selected]:
+        """The Service's pods; what neither pod nor Service nor node has changed is as it was."""
+        known_service, known = self._seen.get(name, (service, {}))
+        if known_service is not service:
+            known = {}
+        found = []
+        for pod in self._selected(service):
+            zone = self._zones.get(pod["spec"].get("nodeName", ""), "")
+            each = known.get(pod["metadata"]["uid"])
+            if each is None or each.pod is not pod or each.zone != zone:
+                each = Selected(service, pod, zone)
+            found.append(each)
+        self._seen[name] = service, {each.uid: each for each in found}
+        return found
 
     def _selected(self, service: Object) -> list[Object]:
         """The Service's pods in the order of their names, found by the rarest of its labels."""

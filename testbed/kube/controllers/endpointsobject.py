@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from testbed.kube.controllers.endpoints import address_of, ports_of
-from testbed.kube.controllers.metadata import pod_ready
+from testbed.kube.controllers.endpoints import Selected
 from testbed.kube.controllers.selectors import labels_of
-from testbed.kube.store import Object, terminating
+from testbed.kube.store import Object
 
 MAX_ADDRESSES = 1000  # maxCapacity
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
@@ -22,7 +21,7 @@ OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 _Row = dict[str, list[dict[str, Any]]]
 
 
-def endpoints_object(service: Object, pods: Iterable[Object], old: Object | None) -> Object:
+def endpoints_object(service: Object, pods: Iterable[Selected], old: Object | None) -> Object:
     """The object as it shall be, with what `old` has besides; subsets in the order of their ports."""
     subsets = _subsets(service, pods)
     cut = _truncated(subsets)
@@ -45,21 +44,21 @@ def endpoints_object(service: Object, pods: Iterable[Object], old: Object | None
     return {**whole, "subsets": subsets} if subsets else whole
 
 
-def _subsets(service: Object, pods: Iterable[Object]) -> list[dict[str, Any]]:
+def _subsets(service: Object, pods: Iterable[Selected]) -> list[dict[str, Any]]:
     """Addresses that have the same ports stand together (`RepackSubsets`)."""
     publish = bool(service["spec"].get("publishNotReadyAddresses"))
     family = (service["spec"].get("ipFamilies") or ["IPv4"])[0]
     rows: dict[tuple[Any, ...], _Row] = {}
     for pod in pods:
-        ip = address_of(pod, family)
-        if not ip or (terminating(pod) and not publish):
+        seen = pod.endpoints.get(family)
+        if seen is None or (seen["conditions"]["terminating"] and not publish):
             continue
-        ports = ports_of(service, pod)
-        if not ports and service["spec"].get("ports"):
+        if not pod.ports and service["spec"].get("ports"):
             continue  # none of the Service's named ports is the pod's
-        row = rows.setdefault(ports, {"addresses": [], "notReadyAddresses": []})
-        place = "addresses" if publish or pod_ready(pod) else "notReadyAddresses"
-        row[place].append(_address(service, pod, ip))
+        row = rows.setdefault(pod.ports, {"addresses": [], "notReadyAddresses": []})
+        row["addresses" if publish or seen["conditions"]["serving"] else "notReadyAddresses"].append(
+            _address(seen)
+        )
     found = []
     for ports in sorted(rows):
         told = {name: addresses for name, addresses in rows[ports].items() if addresses}
@@ -72,15 +71,10 @@ def _port(port: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in port.items() if value != ""}
 
 
-def _address(service: Object, pod: Object, ip: str) -> dict[str, Any]:
-    metadata, spec = pod["metadata"], pod["spec"]
-    reference = {"kind": "Pod"} | {field: metadata[field] for field in ("namespace", "name", "uid")}
-    found: dict[str, Any] = {"ip": ip, "targetRef": reference}
-    if spec.get("nodeName"):
-        found["nodeName"] = spec["nodeName"]
-    if spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"]:
-        found["hostname"] = spec["hostname"]
-    return found
+def _address(endpoint: Object) -> dict[str, Any]:
+    """core/v1 EndpointAddress out of a slice's endpoint."""
+    found: dict[str, Any] = {"ip": endpoint["addresses"][0], "targetRef": endpoint["targetRef"]}
+    return found | {field: endpoint[field] for field in ("nodeName", "hostname") if field in endpoint}
 
 
 def _truncated(subsets: list[dict[str, Any]]) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from testbed.kube.controllers.endpoints import Selected
 from testbed.kube.controllers.endpointsobject import MAX_ADDRESSES, OVER_CAPACITY, endpoints_object
 from testbed.kube.controllers.mirroring import MANAGER
 from testbed.kube.controllers.slices import MANAGED_BY
@@ -71,9 +72,9 @@ def test_what_somebody_changes_is_put_right(play: Playground) -> None:
 
 
 def test_more_than_a_thousand_are_cut(play: Playground) -> None:
-    one = play.get("Pod", "web-1")
-    many = [{**one, "metadata": {**one["metadata"], "name": f"w{n}"}} for n in range(MAX_ADDRESSES + 1)]
-    found = endpoints_object(play.get("Service", "web"), many, None)
+    web, one = play.get("Service", "web"), play.get("Pod", "web-1")
+    many = [Selected(web, {**one, "metadata": {**one["metadata"], "name": f"w{n}"}}, "") for n in range(1001)]
+    found = endpoints_object(web, many, None)
     assert len(addresses(found)) == MAX_ADDRESSES
     assert found["metadata"]["annotations"] == {OVER_CAPACITY: "truncated"}
 
