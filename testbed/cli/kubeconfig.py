@@ -6,12 +6,14 @@ import argparse
 import base64
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from testbed.cli import common
-from testbed.cluster.apiserver.door import Access, knock
 from testbed.errors import TestbedError, UsageError
 from testbed.machine import sandbox
+
+if TYPE_CHECKING:
+    from testbed.cluster.apiserver.door import Access
 
 HEADER = "# made by testbed kubeconfig; ends with the lab instance\n"
 
@@ -28,6 +30,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask the daemon to listen, if it does not yet, and print what kubectl needs to know."""
+    from testbed.cluster.apiserver.door import knock  # here: `testbed --help` should not pay for it
+
     instance = sandbox.get(arguments.name)
     if arguments.output:
         _check_target(Path(arguments.output))
