@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from testbed.kube.objects.fields import FieldErrors, at_least, forbidden, invalid, one_of, required, unique
+from testbed.kube.objects.fields import (
+    FieldError,
+    FieldErrors,
+    at_least,
+    forbidden,
+    invalid,
+    one_of,
+    required,
+    unique,
+)
 from testbed.kube.objects.ips import ordinary_ip
 from testbed.kube.objects.names import (
     dns_label,
@@ -20,6 +29,7 @@ from testbed.kube.objects.names import (
     port_number,
     port_number_or_name,
 )
+from testbed.kube.objects.pod_placement import placement_errors
 from testbed.kube.objects.service import PROTOCOLS
 from testbed.kube.objects.source import child
 
@@ -61,6 +71,28 @@ def pod_spec_errors(path: str, spec: Part) -> FieldErrors:
     for field, rule in (("nodeName", dns_subdomain), ("hostname", dns_label), ("subdomain", dns_label)):
         if spec.get(field):
             yield from named(f"{path}.{field}", spec[field], rule)
+    yield from _volumes(path, spec)
+    yield from placement_errors(path, spec)
+
+
+def _volumes(path: str, spec: Part) -> FieldErrors:
+    """Volumes have names of their own, and a container mounts none that is not there (`ValidateVolumeMounts`).
+
+    The latter is asked of pods alone: a StatefulSet's template may mount what volumeClaimTemplates name.
+    """
+    volumes = [volume.get("name", "") for volume in spec.get("volumes", ())]
+    yield from unique(f"{path}.volumes", enumerate(volumes), "name")
+    for i, name in enumerate(volumes):
+        yield from named(f"{path}.volumes[{i}].name", name, dns_label)
+    for field in ("containers", "initContainers"):
+        for i, container in enumerate(spec.get(field, ())):
+            for j, mount in enumerate(container.get("volumeMounts", ())):
+                place = f"{path}.{field}[{i}].volumeMounts[{j}]"
+                if path == "spec" and mount.get("name") not in volumes:
+                    hint = f"volumes: {', '.join(volumes) or 'none'}"
+                    yield FieldError(f"{place}.name", f'Not found: "{mount.get("name")}"', hint)
+                if not mount.get("mountPath"):
+                    yield required(f"{place}.mountPath")
 
 
 def _unique_containers(path: str, spec: Part) -> FieldErrors:
