@@ -55,8 +55,9 @@ class Watcher:
         return False
 
 
+@pytest.mark.parametrize("full", [False, True], ids=["deltas", "full-passes"])
 @pytest.mark.parametrize("seed", seeds(60))
-def test_no_service_address_is_ever_without_an_answer(seed: int) -> None:
+def test_no_service_address_is_ever_without_an_answer(seed: int, full: bool) -> None:
     made, rng = scene(seed, small=True), Random(seed)
     target, node, proxier = datapath(product.options(made)), product.node(made), product.proxier(made)
     target.apply(node, proxier.plan, None)
@@ -66,7 +67,7 @@ def test_no_service_address_is_ever_without_an_answer(seed: int) -> None:
     for batch in range(BATCHES):
         before = {tool: seen[-1] for tool, seen in watcher.seen.items()}
         delta = proxier.update(product.changes(change(made, rng)))
-        target.apply(node, proxier.plan, delta)
+        target.apply(node, proxier.plan, None if full else delta)
         watcher.look()
         for tool, seen in watcher.seen.items():
             lasting = before[tool] & seen[-1]
