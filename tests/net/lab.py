@@ -109,10 +109,8 @@ class Lab:
         self.client.call("wait", timeout=READY_TIMEOUT)
         until(lambda: not self._network()["pods"], "all pods' networks to be gone", READY_TIMEOUT)
         self._ask({"reset": [*self.nodes, *CLIENTS]})
-        for node in self._changed:
-            self.client.call(
-                "resync", node=node
-            )  # its agent looks at its addresses when there is something to do
+        for node in self._changed:  # its agent looks at its addresses only when there is something to do
+            self.client.call("resync", node=node)
         if self._programmed() != self._bare:
             raise TestbedError(f"not as before: {self._programmed()}, and that was {self._bare}")
         self._known.clear()
