@@ -61,9 +61,15 @@ def _subsets(service: Object, pods: Iterable[Selected]) -> list[dict[str, Any]]:
         )
     found = []
     for ports in sorted(rows):
-        told = {name: addresses for name, addresses in rows[ports].items() if addresses}
+        sorted_rows = {name: sorted(row, key=_by_ip) for name, row in rows[ports].items()}
+        told = {name: addresses for name, addresses in sorted_rows.items() if addresses}
         found.append({**told, "ports": [_port(port.to_object()) for port in ports]} if ports else told)
     return found
+
+
+def _by_ip(address: Mapping[str, Any]) -> str:
+    """By text, as `SortSubsets` does."""
+    return str(address["ip"])
 
 
 def _port(port: Mapping[str, Any]) -> dict[str, Any]:

@@ -193,6 +193,7 @@ def _container(container: Body) -> None:
         terminationMessagePath="/dev/termination-log",
         terminationMessagePolicy="File",
     )
+    _set_absent(container, resources={})  # no pointer in Go: there even if empty, as kubectl sends it back
     for port in container.get("ports", ()):
         _set(port, protocol="TCP")
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):

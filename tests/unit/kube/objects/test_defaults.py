@@ -21,6 +21,7 @@ CONTAINER = {
     "imagePullPolicy": "Always",
     "terminationMessagePath": "/dev/termination-log",
     "terminationMessagePolicy": "File",
+    "resources": {},
 }
 PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 
