@@ -16,6 +16,7 @@ from testbed.kube.objects.cluster import seconds as duration
 from testbed.machine import sandbox
 from testbed.machine.paths import DEFAULT_NAME, NAME_VARIABLE, default_name
 
+
 def add_name(parser: argparse.ArgumentParser) -> None:
     """`--name`: which lab instance."""
     parser.add_argument(
