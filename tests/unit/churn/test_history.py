@@ -43,6 +43,12 @@ RIGHT = [
     pytest.param(
         seen("flow", 10.5, "silent"), id="a flow's datagram that was on its way when the flow was forgotten"
     ),
+    pytest.param(
+        seen("udp", 10.5, "silent"), id="a new exchange that was on its way to the endpoint that goes"
+    ),
+    pytest.param(
+        seen("flow", 30.5, "silent"), id="a flow that was kept is forgotten when another endpoint comes"
+    ),
     pytest.param(seen("flow", 50.0, "answered", "c"), id="a flow goes on across nodes under policy Local"),
     pytest.param(seen("tcp", 50.0, "silent"), id="dropped where policy Local leaves none"),
     pytest.param(seen("tcp", 50.0, "answered", "c", OUTSIDE), id="the other policy is not concerned"),
@@ -52,6 +58,10 @@ RIGHT = [
 ]
 
 WRONG = [
+    pytest.param(seen("tcp", 10.5, "silent"), "lost, with", id="a connection lost while an endpoint goes"),
+    pytest.param(
+        seen("flow", 20.5, "silent"), "lost, with", id="a flow's datagram lost though no flow was forgotten"
+    ),
     pytest.param(seen("tcp", 5.0, "answered", "c"), "delivered to c", id="never an endpoint so far"),
     pytest.param(seen("tcp", 11.5, "answered", "a"), "delivered to a", id="no endpoint any more"),
     pytest.param(seen("flow", 11.5, "answered", "a"), "delivered to a", id="a flow that was not moved"),
@@ -60,8 +70,10 @@ WRONG = [
     pytest.param(seen("tcp", 5.0, "refused"), "refused, with", id="refused with endpoints"),
     pytest.param(seen("tcp", 10.5, "refused"), "refused, with", id="refused between two sets of endpoints"),
     pytest.param(seen("tcp", 20.5, "silent"), "lost, with", id="lost while the last endpoint goes"),
-    pytest.param(seen("udp", 30.5, "silent"), "lost, with", id="lost while the first one comes"),
-    pytest.param(seen("flow", 5.0, "silent"), "was lost", id="a flow's datagram lost with nothing going on"),
+    pytest.param(seen("tcp", 30.5, "silent"), "lost, with", id="lost while the first one comes"),
+    pytest.param(
+        seen("flow", 5.0, "silent"), "lost, with", id="a flow's datagram lost with nothing going on"
+    ),
     pytest.param(seen("tcp", 50.0, "answered", "c"), "delivered to c", id="policy Local disobeyed"),
     pytest.param(seen("tcp", 50.0, "silent", way=OUTSIDE), "lost, with", id="dropped by the other policy"),
     pytest.param(
