@@ -14,7 +14,6 @@ import http.client
 import json
 import sys
 import threading
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +66,7 @@ def main(url: str, stop_file: str) -> None:
     for thread in threads:
         thread.start()
     while not Path(stop_file).exists():
-        time.sleep(PAUSE_SECONDS)
+        stop.wait(PAUSE_SECONDS)
     stop.set()
     for thread in threads:
         thread.join()
