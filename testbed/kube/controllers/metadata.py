@@ -57,8 +57,14 @@ def condition_of(obj: Object, kind: str) -> Object | None:
 
 
 def seconds_of(timestamp: str) -> float:
-    """A time as objects have it (RFC 3339), in seconds since 1970."""
-    return datetime.datetime.fromisoformat(timestamp).timestamp()
+    """A time as objects have it (RFC 3339), in seconds since 1970; what is no time is long ago (0).
+
+    Statuses and events are users' to write, too.
+    """
+    try:
+        return datetime.datetime.fromisoformat(timestamp).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def available_at(pod: Object, min_ready_seconds: int) -> float | None:

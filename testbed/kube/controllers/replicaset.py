@@ -6,6 +6,7 @@ set and the pod's number in the set's life, so that equal input gives equal name
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -108,6 +109,12 @@ def _name(pod: Object) -> str:
     return str(pod["metadata"]["name"])
 
 
+def _deletion_cost(pod: Object) -> int:
+    """The annotation's number; what is none counts as 0 (`getDeletionCostFromPodAnnotations`)."""
+    text = str((pod["metadata"].get("annotations") or {}).get(DELETION_COST, "0"))
+    return int(text) if re.fullmatch(r"-?\d{1,9}", text) else 0
+
+
 def _surplus(pods: Sequence[Object], count: int, numbers: Mapping[str, int]) -> list[Object]:
     """The pods to give up first (`ActivePodsWithRanks`): without node, pending, not ready, cheap to delete,
     crowded on their node, ready for the shortest time, restarted most, youngest."""
@@ -122,7 +129,7 @@ def _surplus(pods: Sequence[Object], count: int, numbers: Mapping[str, int]) -> 
             bool(node),
             pod.get("status", {}).get("phase") == "Running",
             pod_ready(pod),
-            int((metadata.get("annotations") or {}).get(DELETION_COST, 0)),
+            _deletion_cost(pod),
             -crowd[node],
             -seconds_of(since) if since else 0.0,
             -sum(c["restartCount"] for c in pod.get("status", {}).get("containerStatuses", ())),

@@ -8,6 +8,7 @@ their share of the nodes' CPUs, or gives no hints where that would overload a zo
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -26,7 +27,7 @@ TOO_FEW = "Insufficient number of endpoints"
 OVERLOADED = "Unable to allocate minimum required endpoints to each zone without exceeding overload threshold"
 
 _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
-_SUFFIXES = {"m": 0.001, "": 1.0, "k": 1000.0}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m?)")
 
 Endpoints = Mapping[str, Object]
 
@@ -74,9 +75,9 @@ def cpu_ratios(nodes: Iterable[Object]) -> dict[str, float] | None:
 
 
 def _cpus(node: Object) -> float:
-    text = str(node.get("status", {}).get("allocatable", {}).get("cpu", ""))
-    number = text.rstrip("mk")
-    return float(number) * _SUFFIXES[text[len(number) :]] if number else 0.0
+    """The node's allocatable CPUs; 0 if it does not say, or not so that it can be understood."""
+    match = _QUANTITY.fullmatch(str(node.get("status", {}).get("allocatable", {}).get("cpu", "")))
+    return float(match[1]) / (1000 if match[2] else 1) if match else 0.0
 
 
 def dealt_out(endpoints: Endpoints, ratios: Mapping[str, float] | None) -> tuple[dict[str, Object], str]:

@@ -78,3 +78,11 @@ def test_the_oldest_of_too_many_are_forgotten(play: Playground) -> None:
     told = {message for _, message, _ in play.told("Pod", "a")}
     assert len(told) == events.KEPT_IN_NAMESPACE
     assert "0" not in told
+
+
+def test_an_event_with_a_time_that_is_none_is_forgotten(play: Playground) -> None:
+    metadata = {"name": "odd", "namespace": "default"}
+    play.store.create({"kind": "Event", "metadata": metadata, "involvedObject": {"kind": "Pod", "name": "a"},
+                       "lastTimestamp": "yesterday"})  # fmt: skip
+    play.settle()
+    assert "odd" not in play.names("Event")

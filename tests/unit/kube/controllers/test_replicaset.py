@@ -148,3 +148,12 @@ def test_events(play: Playground) -> None:
     reasons = [(reason, message) for reason, message, _ in play.told("ReplicaSet", "web")]
     assert ("SuccessfulDelete", f"Deleted pod: {gone}") in reasons
     assert sum(reason == "SuccessfulCreate" for reason, _ in reasons) == 3
+
+
+def test_a_deletion_cost_that_is_no_number_counts_as_none(play: Playground) -> None:
+    odd = play.living()[0]
+    metadata = play.get("Pod", odd)["metadata"]
+    cost = {"controller.kubernetes.io/pod-deletion-cost": "cheap"}
+    play.change("Pod", odd, metadata={**metadata, "annotations": cost})
+    play.apply(replica_set(2))
+    assert len(play.living()) == 2

@@ -59,6 +59,7 @@ def test_no_wish_no_hints() -> None:
         ([node("a", "3"), node("b", "1000m")], {"a": 0.75, "b": 0.25}),
         ([node("a"), node("b", **{"node-role.kubernetes.io/control-plane": ""})], {"a": 1.0}),
         ([node("a"), node("")], None),
+        ([node("a", "many")], None),
         ([], None),
     ],
 )
