@@ -51,7 +51,8 @@ def act(client: Client, arguments: argparse.Namespace) -> None:
     if arguments.namespace is not None:
         loaded = placed(loaded, arguments.namespace)
     dry_run = arguments.dry_run != "none"
-    for each in client.apply(loaded.manifests, loaded.mistakes, dry_run=dry_run):
+    applied = client.apply(loaded.manifests, loaded.mistakes, dry_run=dry_run, doubt=common.caution)
+    for each in applied:
         name = f"{qualified(KINDS[each['kind']])}/{each['name']}"
         print(name if arguments.output else f"{name} {each['verb']}{DRY_RUNS[arguments.dry_run]}")
 

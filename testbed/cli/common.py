@@ -73,6 +73,11 @@ def warn(text: str) -> None:
     print(f"Warning: {text}", file=sys.stderr)
 
 
+def caution(text: str) -> None:
+    """A warning about what was handed in."""
+    print(f"warning: {text}", file=sys.stderr)
+
+
 def told(error: StatusError) -> str:
     """What the API refused, as kubectl says it."""
     if error.reason == "Invalid":
@@ -98,7 +103,7 @@ def read_files(paths: list[str]) -> Loaded:
     """As `load_files`, for whoever adds the cluster's mistakes to those in the files."""
     loaded = read(paths, sys.stdin)
     for warning in loaded.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        caution(warning)
     return loaded
 
 

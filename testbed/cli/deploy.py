@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     from testbed.cluster import daemon
 
     manifests = loaded.manifests if loaded else ()
-    daemon.check(cluster, manifests, loaded.mistakes if loaded else ())
+    for doubt in daemon.check(cluster, manifests, loaded.mistakes if loaded else ()):
+        common.caution(doubt)
     instance = sandbox.start(
         arguments.name, partial(daemon.run, arguments.name, cluster, manifests=manifests)
     )

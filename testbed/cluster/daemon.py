@@ -116,8 +116,10 @@ class Daemon:
         return self.agents[node]
 
 
-def check(cluster: ClusterConfig, manifests: Sequence[Manifest], mistakes: Sequence[Mistake] = ()) -> None:
-    """What this cluster or this machine would refuse, before anything is started.
+def check(
+    cluster: ClusterConfig, manifests: Sequence[Manifest], mistakes: Sequence[Mistake] = ()
+) -> Sequence[str]:
+    """What this cluster or this machine would refuse, before anything is started; returns what is hardly meant.
 
     `mistakes` are those that were found in the files already. Raises ManifestErrors with them and with more;
     UsageError if the datapath or an option of it does not exist, FeatureMissing if this machine lacks what it
@@ -125,9 +127,11 @@ def check(cluster: ClusterConfig, manifests: Sequence[Manifest], mistakes: Seque
     """
     store = Store()
     create_nodes(store, cluster)
-    Registry(store, cluster).apply(manifests, mistakes)
+    registry = Registry(store, cluster)
+    registry.apply(manifests, mistakes)
     if cluster.networking.kube_proxy_mode != NO_DATAPATH:
         check_datapath(_datapath(cluster), ThisMachine())
+    return registry.doubts(manifests)
 
 
 def _datapath(cluster: ClusterConfig) -> Datapath:

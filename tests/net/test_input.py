@@ -174,6 +174,15 @@ def test_an_unknown_kind_is_a_warning_with_a_count(lab: Command) -> None:
     assert "2" in done.stderr
 
 
+def test_a_selector_that_matches_nothing_is_a_warning(lab: Command) -> None:
+    done = lab.run("apply", "-f", "-", stdin=m.text(m.service("lone", {"app": "wbe"}, clusterIP="10.96.1.1")))
+    assert (done.returncode, done.stdout) == (0, "service/lone created\n")
+    assert (
+        done.stderr
+        == "warning: Service default/lone: selector app=wbe matches no pod; did you mean app=web?\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -16,6 +16,7 @@ from testbed.kube.api.draft import SERVER_METADATA, Draft, recorded, requested
 from testbed.kube.api.merging import merged, with_last_applied
 from testbed.kube.api.normalise import normalised
 from testbed.kube.api.service_cidrs import DEFAULT, admit_service_cidr, default_service_cidr
+from testbed.kube.api.unmatched import unmatched
 from testbed.kube.objects import ClusterConfig, Manifest, Source
 from testbed.kube.objects.load import no_collections
 from testbed.kube.objects.validate import checked
@@ -84,6 +85,11 @@ class Registry:
                 raise ManifestErrors(found)
             written = [self._write(item, dry_run=dry_run) for item in drafts]
             return [_verb(item, new) for item, new in zip(drafts, written, strict=True)]
+
+    def doubts(self, manifests: Sequence[Manifest]) -> list[str]:
+        """What is not wrong in manifests, but hardly meant: a sentence each. Call it when they are in."""
+        with self._store.transaction():
+            return list(unmatched(self._store, [manifest.body for manifest in manifests]))
 
     def create(self, body: Object, *, dry_run: bool = False) -> Object:
         """Add one object and return it as stored. Raises Conflict if it is there, and ManifestErrors."""

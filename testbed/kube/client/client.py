@@ -128,10 +128,16 @@ class Client:
         )
 
     def apply(
-        self, manifests: Sequence[Manifest], mistakes: Sequence[Mistake] = (), *, dry_run: bool = False
+        self,
+        manifests: Sequence[Manifest],
+        mistakes: Sequence[Mistake] = (),
+        *,
+        dry_run: bool = False,
+        doubt: Callable[[str], None] = say_nothing,
     ) -> Sequence[Object]:
         """Bring objects in, all or none; none if there are `mistakes`, which are told with the daemon's own.
 
+        `doubt` is called with each sentence about what is not wrong, but hardly meant.
         For each object, in their order: verb (created, configured, unchanged), kind, namespace, name.
         """
         body = {
@@ -139,7 +145,10 @@ class Client:
             "mistakes": [asdict(mistake) for mistake in mistakes],
             "dryRun": dry_run,
         }
-        applied: Sequence[Object] = self._call("POST", APPLY_PATH, body)["applied"]
+        told = self._call("POST", APPLY_PATH, body)
+        for sentence in told.get("warnings", ()):
+            doubt(sentence)
+        applied: Sequence[Object] = told["applied"]
         return applied
 
     def close(self) -> None:

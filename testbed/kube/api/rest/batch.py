@@ -1,7 +1,7 @@
 """Our own endpoint: many manifests at once, all or none, as `testbed apply` wants it.
 
     POST /apis/testbed.dev/v1alpha1/apply   {"manifests": […], "mistakes": […], "dryRun": false}
-    200  {"applied": [{"verb", "kind", "namespace", "name"}]}
+    200  {"applied": [{"verb", "kind", "namespace", "name"}], "warnings": ["…"]}
     422  a Status whose member `testbed` holds the error with every mistake, its file and its line
 
 Knows the manifests' form on the wire (`Manifest.to_json`).
@@ -35,9 +35,10 @@ def apply(registry: Registry, request: Request) -> Response:
     manifests = [manifest for item in given if (manifest := _manifest(item, mistakes))]
     try:
         applied = registry.apply(manifests, mistakes, dry_run=dry)
+        doubts = registry.doubts(manifests)
     except TestbedError as error:
         raise status.of_error(error) from error
-    return answer({"applied": [asdict(each) for each in applied]})
+    return answer({"applied": [asdict(each) for each in applied], "warnings": doubts})
 
 
 def _manifest(item: Any, mistakes: list[Mistake]) -> Manifest | None:

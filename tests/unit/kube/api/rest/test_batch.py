@@ -26,7 +26,8 @@ def sent(made: Asked, text: str, code: int = 200, **more: Any) -> Any:
 def test_what_became_of_each() -> None:
     made = asked()
     assert sent(made, GOOD) == {
-        "applied": [{"verb": "created", "kind": "ConfigMap", "namespace": "default", "name": "a"}]
+        "applied": [{"verb": "created", "kind": "ConfigMap", "namespace": "default", "name": "a"}],
+        "warnings": [],
     }
     assert sent(made, GOOD)["applied"][0]["verb"] == "unchanged"
 
@@ -49,6 +50,13 @@ def test_mistakes_that_the_client_found_are_told_with_those_here() -> None:
     assert isinstance(error, ManifestErrors)
     assert Mistake(**found) in error.mistakes
     assert len(error.mistakes) == 2
+
+
+def test_what_is_hardly_meant_is_told_beside_what_became_of_it() -> None:
+    nobody = "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: wbe}, ports: [{port: 80}]}}"
+    told = sent(asked(), nobody)
+    assert [each["verb"] for each in told["applied"]] == ["created"]
+    assert told["warnings"] == ["Service default/web: selector app=wbe matches no pod"]
 
 
 def test_a_dry_run() -> None:
