@@ -34,6 +34,13 @@ class UsageError(TestbedError):
     exit_code = 2
 
 
+def printable(text: str) -> str:
+    """Text of others for a terminal: what would move its cursor or turn its line around is escaped, as Go's %q."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Mistake:
     """One mistake in the input: where it is, what is wrong, what would be right.
@@ -51,8 +58,8 @@ class Mistake:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}: " if self.file else ""
         field = f"{self.path}: " if self.path else ""
-        remedy = f"\n    hint: {self.hint}" if self.hint else ""
-        return f"{where}{field}{self.message}{remedy}"
+        remedy = f"\n    hint: {printable(self.hint)}" if self.hint else ""
+        return printable(f"{where}{field}{self.message}") + remedy
 
 
 class ManifestErrors(UsageError):

@@ -84,11 +84,23 @@ def _subnets(path: str, text: str, family: str) -> FieldErrors:
     parts = subnets_of(text)
     wrong = [error for part in parts for error in cidr(path, part)]
     yield from wrong
+    yield from _unroutable(path, parts)
     versions = sorted(network.version for network in map(network_of, parts) if network)
     wanted = _FAMILIES.get(family, versions)
     if not wrong and versions != wanted:
         need = " and ".join(f"one IPv{version} network" for version in wanted)
         yield invalid(path, text, f"must be {need}, as networking.ipFamily is {family}")
+
+
+def _unroutable(path: str, parts: Sequence[str]) -> FieldErrors:
+    """Networks whose addresses the kernel routes to no pod and no Service, whatever the routes say."""
+    for text, network in ((part, network_of(part)) for part in parts):
+        for what in ("loopback", "multicast", "link_local", "unspecified", "reserved"):
+            if network and getattr(network.network_address, f"is_{what}"):
+                room = "10.0.0.0/8" if network.version == 4 else "fd00::/8"
+                hint = f"private networks are in {room}"
+                yield invalid(path, text, f"may not be in a {what.replace('_', '-')} range", hint)
+                break
 
 
 def _kube_proxy(fields: Part) -> FieldErrors:

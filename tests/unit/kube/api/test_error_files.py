@@ -1,4 +1,4 @@
-"""Manifests that are sound one by one and that a cluster refuses or doubts: NAME.yaml, and in NAME.txt what it says.
+"""Manifests that are sound one by one, and that a cluster refuses or doubts: what it says to NAME.yaml is NAME.txt.
 
 tests/errors/applied holds what is refused, tests/errors/warnings what comes in with a warning. The cluster is the
 default one of three nodes. `TESTBED_GOLDEN=write` rewrites the expected texts.

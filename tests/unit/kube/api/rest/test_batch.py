@@ -53,8 +53,8 @@ def test_mistakes_that_the_client_found_are_told_with_those_here() -> None:
 
 
 def test_what_is_hardly_meant_is_told_beside_what_became_of_it() -> None:
-    nobody = "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: wbe}, ports: [{port: 80}]}}"
-    told = sent(asked(), nobody)
+    spec = "{selector: {app: wbe}, ports: [{port: 80}]}"
+    told = sent(asked(), f"{{apiVersion: v1, kind: Service, metadata: {{name: web}}, spec: {spec}}}")
     assert [each["verb"] for each in told["applied"]] == ["created"]
     assert told["warnings"] == ["Service default/web: selector app=wbe matches no pod"]
 
