@@ -1,4 +1,4 @@
-"""Asks a URL again and again until a file appears, then prints what became of the requests. Runs inside a pod.
+"""Asks a URL again and again until a file appears (`FILE.begun` is made at the first answers), then prints what became of the requests. Runs inside a pod.
 
     python asker.py URL STOP_FILE
 
@@ -65,6 +65,9 @@ def main(url: str, stop_file: str) -> None:
     threads = [threading.Thread(target=caller.run) for caller in callers]
     for thread in threads:
         thread.start()
+    while not all(caller.pods for caller in callers):
+        stop.wait(PAUSE_SECONDS)
+    Path(f"{stop_file}.begun").touch()
     while not Path(stop_file).exists():
         stop.wait(PAUSE_SECONDS)
     stop.set()

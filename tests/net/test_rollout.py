@@ -25,7 +25,7 @@ ASKER = Path(__file__).with_name("asker.py")
 SERVICE = "http://10.96.0.10"
 GRACEFUL: m.Object = {
     "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
-    "lifecycle": {"preStop": {"sleep": {"seconds": 3}}},
+    "lifecycle": {"preStop": {"sleep": {"seconds": 8}}},  # the machine may be full of other tests
 }
 ENOUGH = 100  # requests before anything is changed and after it
 
@@ -37,6 +37,7 @@ def asked(command: Command, stop: Path) -> Iterator[dict[str, Any]]:
     program = [sys.executable, str(ASKER), SERVICE, str(stop)]
     running = command.begin("exec", "pod/caller", "--", *program)
     try:
+        until(stop.with_name(f"{stop.name}.begun").exists, "the first answers")
         yield found
     finally:
         stop.touch()

@@ -16,7 +16,7 @@ from testbed.cluster.kubelet.loop import Loop
 from testbed.cluster.podserver.spec import PodSpec, PortError
 from testbed.errors import CommandFailed, TestbedError
 
-DRAIN_SECONDS = 1.0  # how long a container that got SIGTERM waits for its clients
+DRAIN_SECONDS = 5.0  # how long a container that got SIGTERM waits for its clients
 DRAIN_LOOK_SECONDS = 0.05
 SIGTERM_EXIT, SIGKILL_EXIT = 143, 137  # 128 + the signal's number, as a shell tells it
 
@@ -83,7 +83,7 @@ class ServedContainers:
             self._loop.post(partial(self._bury(container).exited, code))
 
     def drain(self, container: ServedContainer) -> None:
-        """Let a container's clients come to an end, for a second at most; new ones are still answered."""
+        """Let a container's clients come to an end, for some seconds at most; new ones are still answered."""
         if self._lives(container):
             self._draining[container.spec.key] = container, self._now() + DRAIN_SECONDS
             self._ask_drained()

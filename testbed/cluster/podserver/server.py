@@ -14,7 +14,7 @@ from testbed.cluster.podserver import datagram
 from testbed.cluster.podserver.http import Http
 from testbed.cluster.podserver.sockets import BACKLOG, open_socket
 from testbed.cluster.podserver.spec import DISCARD, ECHO, PodSpec, Port, PortError
-from testbed.cluster.podserver.stream import Served, protocol_for
+from testbed.cluster.podserver.stream import Discard, Echo, Served, protocol_for
 from testbed.errors import KernelStateError
 from testbed.machine.netns import Netns
 
@@ -34,6 +34,11 @@ class OpenPod:
                 connection.abort()
         for sock in self.datagrams:
             sock.close()
+
+
+def _asked(stream: tuple[asyncio.Server, Served]) -> bool:
+    """True if somebody may still be asking for something."""
+    return any(not isinstance(each.get_protocol(), (Echo, Discard)) for each in stream[1].connections)
 
 
 class Server:
@@ -64,12 +69,15 @@ class Server:
                 pod.close()
 
     def drain(self, keys: Iterable[str]) -> list[str]:
-        """Let each connection end with its next answer; the keys of pods that still have any."""
+        """Let each connection end with its next answer; the keys of pods that still have any.
+
+        Connections that only echo or discard do not count: nothing tells when they have come to their end.
+        """
         known = {key: self._pods[key] for key in keys if key in self._pods}
         for pod in known.values():
             for _, served in pod.streams:
                 served.draining = True
-        return [key for key, pod in known.items() if any(served.connections for _, served in pod.streams)]
+        return [key for key, pod in known.items() if any(map(_asked, pod.streams))]
 
     async def _open_port(self, pod: OpenPod, spec: PodSpec, port: Port) -> None:
         sock = open_socket(Netns(spec.netns, self._folder), port)
