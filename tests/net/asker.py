@@ -1,7 +1,8 @@
-"""Asks a URL again and again until a file appears (`FILE.begun` is made at the first answers), then prints what became of the requests. Runs inside a pod.
+"""Asks a URL until a file appears, then prints what became of the requests. Runs inside a pod.
 
     python asker.py URL STOP_FILE
 
+`STOP_FILE.begun` is made when every caller has had an answer.
 Three callers beside each other, each with one request every few milliseconds: one with a connection for each
 request, two that keep theirs as long as the server does not close it. A request is lost if it gets no answer
 of status 200, whatever the reason. Prints JSON: {"asked": N, "lost": ["why", …], "pods": {"name": answers}}.
