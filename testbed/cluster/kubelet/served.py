@@ -91,17 +91,18 @@ class ServedContainers:
     def _ask_drained(self) -> None:
         if self._up and self._draining and not self._asking:
             self._asking = True
-            job = partial(self._serving.drain, list(self._draining))
-            self._loop.submit(self._executor, job, self._drained)
+            asked = tuple(self._draining)  # who comes while this is under way is asked about the next time
+            job = partial(self._serving.drain, asked)
+            self._loop.submit(self._executor, job, partial(self._drained, asked))
 
-    def _drained(self, busy: Sequence[str] | TestbedError) -> None:
+    def _drained(self, asked: Sequence[str], busy: Sequence[str] | TestbedError) -> None:
         self._asking = False
         if isinstance(busy, TestbedError):
             return _unless_dead(busy)
         for key, (container, latest) in tuple(self._draining.items()):
             if not self._lives(container):
                 del self._draining[key]
-            elif key not in busy or self._now() >= latest:
+            elif (key in asked and key not in busy) or self._now() >= latest:
                 del self._draining[key]
                 self.end(container, SIGTERM_EXIT)
         if self._draining:

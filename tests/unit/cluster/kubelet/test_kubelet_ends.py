@@ -8,6 +8,7 @@ from testbed.cluster.kubelet.contract import Outcome
 from testbed.cluster.kubelet.probe import Exec, ProbeKind
 from testbed.cluster.kubelet.served import DRAIN_LOOK_SECONDS, DRAIN_SECONDS
 from testbed.errors import NotFound
+from testbed.kube.store import end
 from tests.unit.cluster.kubelet.lab import COMMAND, SERVED, Lab, pod
 
 TCP = {"tcpSocket": {"port": "http"}, "failureThreshold": 2}
@@ -178,3 +179,13 @@ def test_what_happens_is_told(lab: Lab) -> None:
         ("Started", "Started container app"),
         ("BackOff", f"Back-off restarting failed container app in pod web_default({uid})"),
     ]
+
+
+def test_a_pod_that_ends_while_another_is_asked_about_is_asked_about_itself(lab: Lab) -> None:
+    lab.run(pod("a"), pod("b"))
+    lab.fake.serving.busy = {"default/b/app"}
+    for name in ("a", "b"):
+        end(lab.store, lab.pod(name))
+    lab.settle()
+    assert "default/b/app" in lab.fake.serving.open_pods
+    assert lab.gone("a")
