@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from testbed.kube.objects.fields import FieldErrors, at_least, forbidden, invalid, one_of
-from testbed.kube.objects.workload import count_or_percent, template_errors
+from testbed.kube.objects.workload import count_or_percent, replicas_errors, template_errors
 
 Part = Mapping[str, Any]
 
@@ -20,6 +20,7 @@ def deployment_errors(body: Part) -> FieldErrors:
     yield from template_errors(spec, "deployment")
     for field in ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"):
         yield from at_least(f"spec.{field}", spec.get(field, 0))
+    yield from replicas_errors(spec)
     if spec["progressDeadlineSeconds"] <= spec.get("minReadySeconds", 0):
         detail = "must be greater than minReadySeconds"
         yield invalid("spec.progressDeadlineSeconds", spec["progressDeadlineSeconds"], detail)

@@ -24,6 +24,8 @@ from testbed.kube.objects.names import label_value, labels, named, qualified_nam
 from testbed.kube.objects.pod import pod_spec_errors
 from testbed.kube.objects.source import child
 
+MOST_REPLICAS = 10_000  # 40 times what a node runs
+
 _OPERATORS = ("DoesNotExist", "Exists", "In", "NotIn")
 _UPDATES = ("OnDelete", "RollingUpdate")
 
@@ -34,6 +36,7 @@ def replica_set_errors(body: Part) -> FieldErrors:
     """The mistakes in a defaulted ReplicaSet (`ValidateReplicaSet`)."""
     yield from template_errors(body["spec"], "replicaset")
     yield from _numbers(body["spec"], "replicas", "minReadySeconds")
+    yield from replicas_errors(body["spec"])
 
 
 def stateful_set_errors(body: Part) -> FieldErrors:
@@ -41,6 +44,7 @@ def stateful_set_errors(body: Part) -> FieldErrors:
     spec = body["spec"]
     yield from template_errors(spec, "statefulset")
     yield from _numbers(spec, "replicas", "minReadySeconds", "revisionHistoryLimit")
+    yield from replicas_errors(spec)
     yield from one_of("spec.podManagementPolicy", spec["podManagementPolicy"], ("OrderedReady", "Parallel"))
     yield from _update_strategy(spec["updateStrategy"])
     rolling = spec["updateStrategy"].get("rollingUpdate", {})
@@ -85,6 +89,14 @@ def _update_strategy(strategy: Part) -> FieldErrors:
     if strategy["type"] == "OnDelete" and "rollingUpdate" in strategy:
         detail = "only allowed for updateStrategy 'RollingUpdate'"
         yield invalid("spec.updateStrategy.rollingUpdate", strategy["rollingUpdate"], detail)
+
+
+def replicas_errors(spec: Part) -> FieldErrors:
+    """Kubernetes would take 2^31-1, and its quotas would stop the pods; here they would fill this machine's memory."""
+    count = spec.get("replicas", 0)
+    if count > MOST_REPLICAS:
+        hint = "all pods of a lab instance share one machine"
+        yield invalid("spec.replicas", count, f"must be less than or equal to {MOST_REPLICAS}", hint)
 
 
 def _numbers(spec: Part, *fields: str) -> FieldErrors:
