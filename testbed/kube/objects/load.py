@@ -23,7 +23,7 @@ from testbed.kube.objects.source import Manifest, Source
 from testbed.kube.objects.validate import checked
 
 _ENDINGS = frozenset({".yaml", ".yml", ".json"})
-_STAND_ON_OTHERS = KINDS.keys() - {"Namespace"}
+_STAND_ON_OTHERS = tuple(KINDS.keys() - {"Namespace"})  # what is asked may be no string, and have no hash
 _SERVER_FIELDS = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 
 

@@ -92,7 +92,7 @@ def _update_strategy(strategy: Part) -> FieldErrors:
 
 
 def replicas_errors(spec: Part) -> FieldErrors:
-    """Kubernetes would take 2^31-1, and its quotas would stop the pods; here they would fill this machine's memory."""
+    """Kubernetes takes 2^31-1, and leaves it to quotas to stop the pods; here these would fill all memory."""
     count = spec.get("replicas", 0)
     if count > MOST_REPLICAS:
         hint = "all pods of a lab instance share one machine"
