@@ -18,7 +18,10 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """End one or all."""
+    """End one or all. What one that was killed has left is removed, too."""
+    if not arguments.all and sandbox.tidy(arguments.name):
+        print(f"lab instance {arguments.name}: had died, what it left is removed")
+        return 0
     for instance in sandbox.instances() if arguments.all else [sandbox.get(arguments.name)]:
         start = time.monotonic()
         sandbox.destroy(instance)

@@ -31,6 +31,7 @@ from testbed.machine.process import ProcessId
 
 MAX_DESCRIPTORS = 1 << 16
 ABANDON_SECONDS = 10.0
+ARMED, GO = b"armed", b"go"  # what a daemon and its supervisor say to each other before the daemon begins
 INNER = libc.CLONE_NEWNS | libc.CLONE_NEWNET | libc.CLONE_NEWIPC | libc.CLONE_NEWUTS
 
 Ready = Callable[[], None]
@@ -126,6 +127,15 @@ def start(name: str, daemon: Callable[[Path, Ready], None]) -> Instance:
         return _await_ready(name, reading, child)
 
 
+def tidy(name: str) -> bool:
+    """Remove what a dead instance of this name has left; False if it lives, or left nothing."""
+    folder = paths.instance_folder(name)
+    if not folder.is_dir():
+        return False
+    _sweep(folder)
+    return not folder.is_dir()
+
+
 def destroy(instance: Instance, timeout: float = 30.0) -> None:
     """End a lab instance: kill its daemon, wait until the supervisor has tidied up."""
     instance.daemon.kill()
@@ -216,14 +226,17 @@ def _supervise(name: str, folder: Path, daemon: Callable[[Path, Ready], None], p
     _redirect(log, pipe)
     try:
         _unshare_outer()
-        go_reading, go_writing = os.pipe()
+        ours, its = socket.socketpair()
         child = os.fork()
         if child == 0:
-            os.close(go_writing)
-            _run_daemon(name, folder, daemon, (go_reading, pipe))
-        _write_record(name, folder, child)
-        os.write(go_writing, b"go")
-        os.close(go_writing)
+            ours.close()
+            _run_daemon(name, folder, daemon, (its, pipe))
+        its.close()
+        # Only a daemon that dies with us may go: "go" must not lie ready for one that we did not live to see armed.
+        if ours.recv(len(ARMED)):
+            _write_record(name, folder, child)
+            ours.send(GO)
+        ours.close()
         os.waitpid(child, 0)
         _tell(pipe, (folder / "daemon.log").read_text(errors="replace")[-4000:])
     except TestbedError as error:
@@ -269,16 +282,18 @@ def _write_record(name: str, folder: Path, child: int) -> None:
 
 
 def _run_daemon(
-    name: str, folder: Path, daemon: Callable[[Path, Ready], None], pipes: tuple[int, int]
+    name: str, folder: Path, daemon: Callable[[Path, Ready], None], ends: tuple[socket.socket, int]
 ) -> None:
     """In process 1 of the new pid namespace: build the inner namespaces, then be the daemon. Never returns."""
-    go, pipe = pipes
+    supervisor, pipe = ends
     status = 1
     try:
         libc.prctl(libc.PR_SET_PDEATHSIG, signal.SIGKILL)
         libc.prctl(libc.PR_SET_NAME, b"testbed-daemon")
-        # An end of file instead of "go" means that the supervisor died before PR_SET_PDEATHSIG was set.
-        if os.read(go, 2) == b"go":
+        supervisor.send(ARMED, socket.MSG_NOSIGNAL)
+        # An end of file instead of GO means that the supervisor died before PR_SET_PDEATHSIG was set.
+        if supervisor.recv(len(GO)) == GO:
+            supervisor.close()
             libc.unshare(INNER)
             mounts.make_private(folder)
             socket.sethostname(f"testbed-{name}")

@@ -85,13 +85,13 @@ def play(each: Round, lab: Command, folder: Path) -> str:
         found = quickly(lab.record, "the record")
         if each.stage == "deploy":
             _kill(each, deploying, deploying, found)
-            return _gone(seen, deploying)
+            return _gone(seen, lab, deploying)
         assert deploying.stdout is not None
         if "pods ready" not in deploying.stdout.readline():
             raise TestbedError(f"{each}: the deploy before it failed: {finished(deploying).stderr}")
         seen.note_namespaces(found.daemon.pid)
         told = _disturbed(each, lab, deploying, found)
-        return f"{told}; {_gone(seen, deploying)}"
+        return f"{told}; {_gone(seen, lab, deploying)}"
 
 
 def _disturbed(each: Round, lab: Command, deploying: Running, found: Record) -> str:
@@ -111,8 +111,6 @@ def _disturbed(each: Round, lab: Command, deploying: Running, found: Record) -> 
     if each.victim in ("client", "restore"):
         _still_whole(each, lab)
         found.daemon.kill()
-    elif each.victim == "supervisor":  # nobody was there to remove the folder of the dead: the next command does
-        lab.run("destroy")
     return f"{words[0]} ended with {ended.returncode}"
 
 
@@ -141,9 +139,13 @@ def _still_whole(each: Round, lab: Command) -> None:
         raise TestbedError(f"{each}: {len(here)} of {SERVICES} Services are there")
 
 
-def _gone(seen: Witness, deploying: Running) -> str:
-    """Everything that belonged to the instance has ended, and the host is as it was."""
+def _gone(seen: Witness, lab: Command, deploying: Running) -> str:
+    """Everything that belonged to the instance has ended, and the host is as it was.
+
+    Where the supervisor was killed nobody was there to remove the folder of the dead: `destroy` does.
+    """
     status = finished(deploying).returncode
+    lab.run("destroy")
     try:
         seen.check_nothing_is_left()
     except AssertionError as error:
