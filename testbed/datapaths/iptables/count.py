@@ -31,7 +31,10 @@ def of_fragment(part: Fragment) -> Many:
 def in_input(text: str) -> Many:
     """The rules that an input for iptables-restore puts in."""
     found = Many()
-    for block in f"\n{text}".split("\n*")[1:]:
-        table, _, lines = block.partition("\n")
-        found[table] += sum(f"\n{lines}".count(f"\n{verb} ") for verb in ("-A", "-I"))
+    start = text.find("*")
+    while start >= 0:
+        end = text.find("\nCOMMIT", start)
+        table = text[start + 1 : text.find("\n", start)]
+        found[table] += sum(text.count(f"\n{verb} ", start, end) for verb in ("-A", "-I"))
+        start = text.find("*", end)
     return found

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 from testbed.datapaths.iptables import names
 from testbed.datapaths.iptables.frame import JUMPS
@@ -156,10 +157,11 @@ def _block(
     taste: Taste,
 ) -> str:
     """One table's part of an input. A chain's line makes it, or empties it."""
-    chains = sorted([*(chain for chain, _ in written), *deleted], reverse=taste.descending)
+    gone: list[tuple[str, Sequence[str]]] = [(chain, ()) for chain in deleted]
+    chains = sorted([*written, *gone], key=itemgetter(0), reverse=taste.descending)
     body = [f"*{name}"]
-    body += [f":{chain} - [0:0]" for chain in chains]
-    body += [f"-A {chain} {rule}" for chain, rules in written for rule in rules]
+    body += [f":{chain} - [0:0]" for chain, _ in chains]
+    body += [f"-A {chain} {rule}" for chain, rules in chains for rule in rules]
     body += lines
     body += [f"-X {chain}" for chain in deleted]
     body.append("COMMIT\n")

@@ -76,8 +76,9 @@ def digest(words: str) -> str:
 
     By hand, since a cluster of 10,000 Services has 30,000 chains, and base64.b32encode takes longer than SHA-256.
     """
-    number = int.from_bytes(hashlib.sha256(words.encode()).digest()[:10], "big")
-    return "".join([_PAIRS[number >> shift & 1023] for shift in range(70, -1, -10)])
+    n, two = int.from_bytes(hashlib.sha256(words.encode()).digest()[:10], "big"), _PAIRS
+    first = f"{two[n >> 70]}{two[n >> 60 & 1023]}{two[n >> 50 & 1023]}{two[n >> 40 & 1023]}"
+    return f"{first}{two[n >> 30 & 1023]}{two[n >> 20 & 1023]}{two[n >> 10 & 1023]}{two[n & 1023]}"
 
 
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
