@@ -50,6 +50,7 @@ class EndpointSliceController:
         self._seen: dict[Name, tuple[Object, dict[str, Selected]]] = {}  # a Service's pods as it sees them
         self._slices: dict[Name, dict[str, Object]] = {}
         self._dirty: dict[Name, None] = {}
+        self._moment = ""  # when the changes in hand were seen
 
     def handle(self, store: Store, events: Sequence[Event]) -> None:
         """Learn, then look at each Service that is concerned once."""
@@ -60,6 +61,7 @@ class EndpointSliceController:
             "Pod": self._learn_pod,
             "Service": self._learn_service,
         }
+        self._moment = store.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
         for event in events:
             learn[event.object["kind"]](event)
         for name in list(self._dirty):
@@ -215,17 +217,17 @@ class EndpointSliceController:
             store.delete(*key_of(slice_))
             del slices[slice_["metadata"]["name"]]
         for slice_ in changes.create:
-            slices[slice_["metadata"]["name"]] = store.create(_stamped(slice_, store, 1))
+            slices[slice_["metadata"]["name"]] = store.create(_stamped(slice_, self._moment, 1))
         for slice_ in changes.update:
             number = int(slice_["metadata"].get("generation", 1)) + 1
-            slices[slice_["metadata"]["name"]] = store.update(_stamped(slice_, store, number))
+            slices[slice_["metadata"]["name"]] = store.update(_stamped(slice_, self._moment, number))
 
     def _write_endpoints(self, store: Store, name: Name, new: Object) -> None:
         old = self._endpoints.get(name)
         if old is None:
-            self._endpoints[name] = store.create(_stamped(new, store))
+            self._endpoints[name] = store.create(_stamped(new, self._moment))
         elif new != old:
-            self._endpoints[name] = store.update(_stamped(new, store))
+            self._endpoints[name] = store.update(_stamped(new, self._moment))
 
     def _drop_endpoints(self, store: Store, name: Name) -> None:
         """Endpoints go with their Service, by name: nobody owns them."""
@@ -234,14 +236,13 @@ class EndpointSliceController:
             store.delete(*key_of(endpoints))
 
 
-def _stamped(obj: Object, store: Store, generation: int = 0) -> Object:
+def _stamped(obj: Object, moment: str, generation: int = 0) -> Object:
     """With the time of the change that led to it, from which kube-proxy counts its programming latency.
 
     Kubernetes takes it from the pods' conditions, in whole seconds; here it is when the controller saw the change.
     """
     metadata = dict(obj["metadata"])
-    stamp = store.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), TRIGGER_TIME: stamp}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), TRIGGER_TIME: moment}
     if generation:
         metadata["generation"] = generation
     return {**obj, "metadata": metadata}

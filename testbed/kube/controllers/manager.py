@@ -24,12 +24,17 @@ class _Worker:
 
     def __init__(self, store: Store, controller: Controller) -> None:
         self._store, self._controller = store, controller
+        self._timed = (
+            controller if isinstance(controller, Timed) else None
+        )  # asked once: typing takes its time
         self._watch = store.watch(controller.kinds)
         self._events: list[Event] = []
         self.failed = False
 
     def step(self) -> bool:
         """Handle what there is; False if there was nothing. The transaction makes index and store equal."""
+        if not self._watch.waiting and not self._events and self.wait() != 0.0:
+            return False
         with self._store.transaction():
             self._events += self._watch.drain()
             if not self._events and self.wait() != 0.0:
@@ -46,7 +51,7 @@ class _Worker:
 
     def wait(self) -> float | None:
         """Seconds until time alone gives the controller something to do; None if that never happens."""
-        due = self._controller.due() if isinstance(self._controller, Timed) else None
+        due = self._timed.due() if self._timed else None
         return None if due is None else max(0.0, due - self._store.now().timestamp())
 
     def close(self) -> None:
@@ -57,6 +62,7 @@ class Manager:
     """The controllers of a lab instance, at work from `start` to `stop`."""
 
     def __init__(self, store: Store, controllers: Sequence[Controller]) -> None:
+        self._store = store
         self._workers = [_Worker(store, controller) for controller in controllers]
         kinds = {kind for controller in controllers for kind in controller.kinds}
         self._bell: Watch = store.watch(kinds, initial=False)
@@ -104,6 +110,8 @@ class Manager:
     def _round(self) -> bool:
         """One turn for each controller; False if none had anything to do."""
         with self._rounds:
+            with self._store.transaction():
+                pass  # who is writing ends first, so that the watches have it
             busy = [worker.step() for worker in self._workers]
             return any(busy)
 

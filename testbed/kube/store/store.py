@@ -86,11 +86,19 @@ class Watch:
     def drain(self, timeout: float | None = 0.0) -> list[Event]:
         """Every event so far; waits up to `timeout` seconds (None: for ever) for the first one or a poke."""
         with self._ready:
-            self._ready.wait_for(lambda: self._events or self._closed or self._poked or self.overrun, timeout)
+            if timeout != 0.0:
+                self._ready.wait_for(
+                    lambda: self._events or self._closed or self._poked or self.overrun, timeout
+                )
             self._poked = False
             events = list(self._events)
             self._events.clear()
             return events
+
+    @property
+    def waiting(self) -> int:
+        """How many events `drain` would give at this moment."""
+        return len(self._events)
 
     @property
     def closed(self) -> bool:
@@ -132,6 +140,7 @@ class Store:
             0,
         )  # the version of the latest event that is not in _past
         self._now = now or (lambda: datetime.datetime.now(datetime.UTC))
+        self._second: tuple[int, str] = (-1, "")  # the latest timestamp: thousands of objects share one
 
     @property
     def version(self) -> int:
@@ -165,8 +174,12 @@ class Store:
 
     def timestamp(self, later_seconds: int = 0) -> str:
         """The store's clock in Kubernetes' notation (RFC 3339, whole seconds, UTC)."""
-        moment = self._now() + datetime.timedelta(seconds=later_seconds)
-        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+        second = int(self._now().timestamp()) + later_seconds
+        known, text = self._second
+        if known != second:
+            text = datetime.datetime.fromtimestamp(second, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            self._second = second, text
+        return text
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """The object, or None."""
@@ -295,11 +308,17 @@ class Store:
         self._latest[kind] = self._version
 
     def _tell(self) -> None:
+        if not self._untold:
+            return
         events, self._untold = self._untold, []
         self._past.extend(events)
         while len(self._past) > self._remembered:
             self._forgotten = self._past.popleft().version
+        kinds = {event.object["kind"] for event in events}
         for watch in self._watches:
-            wanted = [event for event in events if event.object["kind"] in watch.kinds]
-            if wanted:
-                watch.put(wanted)
+            if kinds.isdisjoint(watch.kinds):
+                continue
+            if kinds <= watch.kinds:
+                watch.put(events)
+            else:
+                watch.put(event for event in events if event.object["kind"] in watch.kinds)
