@@ -28,10 +28,10 @@ MAX_BYTES = 512 << 20  # our own command line has read the files already: this i
 def apply(registry: Registry, request: Request) -> Response:
     """Bring the manifests in. Raises StatusError."""
     body = mapping(request)
-    given, dry = body.get("manifests", []), body.get("dryRun", False)
-    if not isinstance(given, list) or not isinstance(dry, bool):
-        raise status.bad_request("a list of manifests is wanted, and dryRun true or false")
-    mistakes = [_mistake(item) for item in body.get("mistakes") or ()]
+    given, found, dry = body.get("manifests", []), body.get("mistakes", []), body.get("dryRun", False)
+    if not (isinstance(given, list) and isinstance(found, list) and isinstance(dry, bool)):
+        raise status.bad_request("a list of manifests is wanted, one of mistakes, and dryRun true or false")
+    mistakes = [_mistake(item) for item in found]
     manifests = [manifest for item in given if (manifest := _manifest(item, mistakes))]
     try:
         applied = registry.apply(manifests, mistakes, dry_run=dry)

@@ -84,6 +84,7 @@ def test_a_dry_run() -> None:
         },
         {"manifests": [], "dryRun": "yes"},
         {"manifests": [], "mistakes": [{"file": 7}]},
+        {"manifests": [], "mistakes": 7},
         [],
     ],
 )
