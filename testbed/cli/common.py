@@ -6,15 +6,17 @@ import argparse
 import json
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from testbed.cluster.rpc import Client
 from testbed.errors import ManifestErrors, StatusError, UsageError
-from testbed.kube.client import Client as ApiClient
 from testbed.kube.objects import Loaded, read
 from testbed.kube.objects.cluster import seconds as duration
 from testbed.machine import sandbox
 from testbed.machine.paths import DEFAULT_NAME, NAME_VARIABLE, default_name
+
+if TYPE_CHECKING:
+    from testbed.kube.client import Client as ApiClient
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +67,9 @@ def seconds(text: str) -> float:
 
 def api(name: str) -> ApiClient:
     """A client of a running lab instance's Kubernetes API. Raises UsageError if there is none of that name."""
-    return ApiClient(sandbox.get(name).kube_socket, warn=warn)
+    from testbed.kube import client as kube  # here: `testbed deploy` needs no HTTP
+
+    return kube.Client(sandbox.get(name).kube_socket, warn=warn)
 
 
 def warn(text: str) -> None:

@@ -15,7 +15,7 @@ from testbed.cluster.kubeproxy.cleanup import Cleanup
 from testbed.cluster.kubeproxy.health import ProxyHealth
 from testbed.cluster.kubeproxy.healthcheck import ANY, Closable, HealthChecks, Listen
 from testbed.cluster.kubeproxy.http import NOT_FOUND, Answer, Handler, HttpServers
-from testbed.cluster.kubeproxy.metrics import Metrics
+from testbed.cluster.kubeproxy.latemetrics import LateMetrics
 from testbed.datapaths.contract import CountsRules, Datapath, RuleCounts
 from testbed.errors import KernelStateError
 from testbed.kube.objects import ClusterConfig
@@ -50,7 +50,7 @@ class KubeProxy:
         families = tuple(Family(version) for version in sorted(versions))
         self._mode = cluster.networking.kube_proxy_mode
         self.health = ProxyHealth(2 * cluster.kube_proxy.sync_period, families)
-        self.metrics = Metrics(families)
+        self.metrics = LateMetrics(families)
         self.health.see_node(node)
         self._checks = HealthChecks(listen, lambda: self.health.healthy)
         self._cleanup, self._listen, self._count = cleanup, listen, count
