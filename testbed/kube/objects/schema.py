@@ -55,6 +55,8 @@ _TIME = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII
 )  # as Go's time.RFC3339
 _INT32 = {"minimum": -(2**31), "maximum": 2**31 - 1}
+_INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}  # to a JSON schema, 1e300 is an integer
+_BOUNDS: Mapping[str, Any] = {"int32": _INT32, "int64": _INT64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,7 @@ def _adapted(schema: Any) -> Any:
     """A vendored schema as we need it.
 
     Without descriptions and with references inside; `null` is no value (a null field is an absent one, and
-    `defaults.py` takes it away); int-or-string is an `anyOf`; an int32 has its bounds.
+    `defaults.py` takes it away); int-or-string is an `anyOf`; integers have their bounds.
     """
     if isinstance(schema, list):
         return [_adapted(part) for part in schema]
@@ -254,6 +256,8 @@ def _adapted(schema: Any) -> Any:
         new["$ref"] = "#/$defs/" + new["$ref"].rsplit("/", 1)[1]
     if isinstance(new.get("type"), list):
         new["type"] = new["type"][0]
-    if "oneOf" in new:
-        new["anyOf"] = new.pop("oneOf")
-    return {**new, **_INT32} if new.get("format") == "int32" else new
+    if "oneOf" in new:  # of an integer and a string; the integer is an int32 (intstr.IntOrString)
+        new["anyOf"] = [
+            {**part, **_INT32} if part == {"type": "integer"} else part for part in new.pop("oneOf")
+        ]
+    return {**new, **_BOUNDS.get(str(new.get("format")), {})}
