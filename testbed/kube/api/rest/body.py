@@ -88,7 +88,10 @@ def _no_number(text: str) -> float:
 
 def _real(text: str) -> float:
     number = float(text)
-    return _no_number(text[:40]) if number in (float("inf"), float("-inf")) else number
+    if number in (float("inf"), float("-inf")):
+        return _no_number(text[:40])
+    # JSON has one kind of number: 80.0 is 80, and an integer field takes it, as out of YAML.
+    return int(number) if number.is_integer() and -(2**63) <= number < 2**63 else number
 
 
 def _whole(text: str) -> int:
