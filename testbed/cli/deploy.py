@@ -11,7 +11,7 @@ from testbed.cli import common
 from testbed.cli.progress import ReadyBar
 from testbed.cluster import topologies
 from testbed.kube.objects import default_cluster
-from testbed.machine import sandbox
+from testbed.machine import collecting, sandbox
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = common.read_files(own + arguments.filename) if own or arguments.filename else None
     cluster = (loaded and loaded.cluster) or default_cluster()
     # Imported before the fork, by the process that becomes the daemon; other commands should not pay for it.
-    from testbed.cluster import daemon
+    with collecting.paused():
+        from testbed.cluster import daemon
 
     manifests = loaded.manifests if loaded else ()
     for doubt in daemon.check(cluster, manifests, loaded.mistakes if loaded else ()):

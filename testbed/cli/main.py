@@ -15,6 +15,7 @@ import testbed
 from testbed import cli
 from testbed.cli import common
 from testbed.errors import StatusError, TestbedError, UsageError
+from testbed.machine import collecting
 
 # Modules of this folder that are not commands; neither are its packages.
 HELPERS = frozenset({"main", "common", "table", "progress"})
@@ -104,5 +105,7 @@ def _parser(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.Argu
     # Only the command that is asked for is imported: `testbed get` should not pay for `testbed bench`.
     asked = [name for name in commands() if name in argv[:1]]
     for name in asked or commands():
-        importlib.import_module(f"testbed.cli.{name.replace('-', '_')}").add(subparsers)
+        with collecting.paused():
+            module = importlib.import_module(f"testbed.cli.{name.replace('-', '_')}")
+        module.add(subparsers)
     return parser, subparsers.choices[asked[0]] if asked else None

@@ -32,10 +32,11 @@ from testbed.machine.rtnetlink import (
 
 Place = tuple[bytes, int]  # an address in network order, and a port
 
-SUBSYSTEM, GET, DELETE = 1 << 8, 1, 2
+SUBSYSTEM, GET, DELETE, GET_STATS = 1 << 8, 1, 2, 5
 DUMP, DONE, NETLINK_NETFILTER = 0x300, 3, 12
 NFGENMSG = struct.Struct(">BBH")  # family, version, resource
 TUPLE_ORIG, TUPLE_REPLY, ID, FILTER = 1, 2, 12, 25
+GLOBAL_ENTRIES = 1  # of CTA_STATS_GLOBAL
 TUPLE_IP, TUPLE_PROTO, PROTO_NUM, DST_PORT = 1, 2, 1, 3
 ORIG_FLAGS, ONLY_PROTOCOL, ONLY_DST_PORT = 1, 1 << 3, 1 << 5  # net/netfilter/nf_internals.h, CTA_FILTER_F_*
 # A tuple as the kernel writes it: headers of the IP part, source, destination; of the protocol part, its number
@@ -76,6 +77,8 @@ class Conntrack:
 
         To be read to the end before the socket is used again. Raises KernelStateError.
         """
+        if not self.entries():
+            return  # for a list the kernel looks at every bucket of its table, which all namespaces share
         self._request([_message(GET, DUMP, family, _wanted(port))])
         layout = TUPLE[socket.AddressFamily(family)]
         for kind, body in self._answers():
@@ -84,6 +87,15 @@ class Conntrack:
             if kind == ERROR:
                 raise KernelStateError(f"listing UDP flows: {os.strerror(_error(body))}")
             yield _flow(body, layout)
+
+    def entries(self) -> int:
+        """How many flows of all kinds are tracked. Raises KernelStateError."""
+        self._request([_message(GET_STATS, 0, socket.AF_UNSPEC, b"")])
+        kind, body = next(self._answers())
+        if kind == ERROR:
+            raise KernelStateError(f"counting flows: {os.strerror(_error(body))}")
+        found = _attributes(body[NFGENMSG.size :], (GLOBAL_ENTRIES,))
+        return int.from_bytes(found[GLOBAL_ENTRIES], "big")
 
     def delete(self, family: int, flows: Sequence[Flow]) -> int:
         """Forget flows: their next packets are new ones. Returns how many were still there.

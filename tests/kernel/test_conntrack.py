@@ -67,6 +67,12 @@ def test_a_flow_tells_where_it_was_sent_and_who_answers(
     assert (flow.destination, flow.replier) == ((here(family), 2000), (here(family), 2000))
 
 
+def test_entries_of_this_namespace_are_counted(node: Netns, conntrack: Conntrack, family: int) -> None:
+    assert conntrack.entries() == 0
+    sent(node, family, range(2000, 2003))
+    assert conntrack.entries() == 3
+
+
 def test_a_translated_flow_is_answered_by_another(node: Netns, conntrack: Conntrack, family: int) -> None:
     tool, host = ("iptables-nft", "127.0.0.1") if family == socket.AF_INET else ("ip6tables-nft", "[::1]")
     rule = f"-t nat -A OUTPUT -p udp --dport 2000 -j DNAT --to-destination {host}:3000"
