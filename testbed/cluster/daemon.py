@@ -16,8 +16,8 @@ from testbed.cluster.agent import Agent, datapath_options
 from testbed.cluster.health import Health
 from testbed.cluster.kubelet.contract import Machinery
 from testbed.cluster.kubelet.kubelets import Kubelets, real_machinery
+from testbed.cluster.kubelet.logreading import LogReader
 from testbed.cluster.kubeproxy.proxy import KubeProxies
-from testbed.cluster.layout import pod_namespace
 from testbed.cluster.network import ClusterNetwork
 from testbed.cluster.podserver.client import PodServer
 from testbed.cluster.readiness import Readiness
@@ -38,6 +38,7 @@ from testbed.machine.reaper import Reaper
 from testbed.machine.sandbox import Ready
 
 FIRST_ROUND_PATIENCE = 1.0  # seconds; as long as kube-proxy's default period between two rounds
+PODS = "pods"  # the folder of what the kubelets keep of pods
 NO_DATAPATH = "none"  # kind's word: service addresses lead nowhere, which is the baseline of measurements
 
 ALL_LOCAL_ADDRESSES = """nodePortAddresses is unset; NodePort connections will be accepted on all local IPs. \
@@ -61,7 +62,7 @@ class Daemon:
         self.agents: dict[str, Agent] = {}
         self.sentry = Sentry()
         self.readiness = Readiness(self.store, self.manager, self.agents)
-        self.api = Api(self.store, self.registry, self._log_file, self.health.check)
+        self.api = Api(self.store, self.registry, LogReader(folder / PODS), self.health.check)
 
     def start(self, manifests: Sequence[Manifest]) -> None:
         """Nodes, network, objects, controllers, kubelets, agents; pods follow as objects come."""
@@ -72,19 +73,13 @@ class Daemon:
         self._make_agents()
         # Watching before the controllers begin, it meets pods in the order in which they are bound: so equal
         # input gives equal addresses.
-        self.kubelets = Kubelets(
-            self.store, self.network, PodServer(), self.folder / "pods", self._machinery()
-        )
+        self.kubelets = Kubelets(self.store, self.network, PodServer(), self.folder / PODS, self._machinery())
         self.manager.start()
         self.kubelets.start()
         threading.Thread(target=self._start_agents, name="agents", daemon=True).start()
 
     def _machinery(self) -> Machinery:
         return real_machinery(longest_backoff=self.cluster.kubelet.max_container_restart_period)
-
-    def _log_file(self, namespace: str, pod: str, container: str) -> Path:
-        """Where the kubelets keep a container's log."""
-        return self.folder / "pods" / pod_namespace(namespace, pod) / f"{container}.log"
 
     def _start_agents(self) -> None:
         """kube-proxy begins when its caches are filled, and comes up beside the pods: so an agent's first round

@@ -9,6 +9,7 @@
     loop.py        work posted from other threads, and timers
     contract.py    what the kubelets need of others: network, server, processes, prober, clock
     processes.py, prober.py, fake.py     the real ones, and pretended ones for tests
+    logs.py        what containers write, on disk; pump.py brings it there, logreading.py reads it back
     podspec.py, environment.py, probe.py, backoff.py, status.py     pure: reading the manifest, judging, telling
     volumes.py     ConfigMaps, Secrets and the downward API as files
     host.py        what a container has around it

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec
 
-from testbed.cluster.kubelet import volumes
+from testbed.cluster.kubelet import logs, volumes
 from testbed.cluster.kubelet.backoff import Backoff
 from testbed.cluster.kubelet.contract import (
     Argv,
@@ -171,9 +171,9 @@ class Container:
             self._tell(
                 "FailedMount", f"volume {name} is not made here: {self.name} runs without it", warning=True
             )
-        return ProcessSpec(
-            command.argv, command.env, command.cwd, facts.netns, hostname(pod), self._log_path(), mounts
-        )
+        log = self._log_path()
+        logs.forget_earlier(log)
+        return ProcessSpec(command.argv, command.env, command.cwd, facts.netns, hostname(pod), log, mounts)
 
     def _serve_spec(self) -> PodSpec:
         facts = self._facts
@@ -377,10 +377,9 @@ class Container:
         return stamp(self._host.now())
 
     def _log_path(self) -> Path:
-        return self._host.log_folder / pod_namespace(*self._facts.key) / f"{self.name}.log"
+        return logs.log_path(self._host.log_folder, self._facts.key, self.name, self._restarts)
 
     def _write_log(self, lines: Iterable[str]) -> None:
-        path = self._log_path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as log:
-            log.writelines(f"{line}\n" for line in lines)
+        log = logs.Log(self._log_path())
+        log.take("stderr", "".join(f"{line}\n" for line in lines).encode())
+        log.close()

@@ -81,7 +81,8 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """A process to run as a container: in this network namespace, with this host name, output to `log`.
+    """A process to run as a container: in this network namespace, with this host name, output to `log`
+    (see `logs.py`).
 
     With `mounts` it has a root file system of its own: this machine's, with these in it.
     """

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from testbed.cluster.kubelet import logs
 from testbed.cluster.kubelet.backoff import LONGEST
 from testbed.cluster.kubelet.contract import Argv, Clock, Machinery, PodKey, PodNetwork, Serving
 from testbed.cluster.kubelet.loop import Loop, Task, Timer
@@ -48,8 +47,8 @@ def real_machinery(netns_folder: Path = FOLDER, longest_backoff: float = LONGEST
 class Kubelets:
     """The kubelets of all nodes that are in the store.
 
-    A container without a command is served by `serving`; others write to `folder`, as
-    `NAMESPACE_POD/CONTAINER.log`, which is rotated when it has 10 MiB; their volumes lie in `volumes`.
+    A container without a command is served by `serving`; what others write lies in `folder` (see `logs.py`),
+    their volumes in `volumes` of it.
     """
 
     def __init__(
@@ -88,7 +87,6 @@ class Kubelets:
     def begin(self) -> None:
         """Start the pod server: for who calls `step` in a thread of their own."""
         self._served.start_server()
-        self._rotate_logs()
 
     def stop(self) -> None:
         """End the loop, every container and the pod server. Pods and their links stay as they are."""
@@ -127,10 +125,6 @@ class Kubelets:
     def _run(self) -> None:
         while not self._stopping:
             self.step(None)
-
-    def _rotate_logs(self) -> None:
-        logs.rotate(self.log_folder)
-        self._loop.after(logs.CHECK_SECONDS, self._rotate_logs)
 
     # ── what pods ask for (pod.PodHost) ──────────────────────────────────────────────────────────────────
 
@@ -230,8 +224,9 @@ class Kubelets:
                     end(self._store, obj, 0)  # finalizers may still hold the object
 
     def _clear(self, pod: Pod) -> None:
-        """Its volumes go with it."""
-        shutil.rmtree(self.volume_folder / pod_namespace(*pod.key), ignore_errors=True)
+        """Its volumes and its logs go with it."""
+        for folder in (self.volume_folder, self.log_folder):
+            shutil.rmtree(folder / pod_namespace(*pod.key), ignore_errors=True)
 
     def _current(self, pod: Pod) -> Object | None:
         """The pod's object, unless it is gone or another one has its name by now."""

@@ -7,6 +7,8 @@ The waiting shell ends as the program ends (unshare --fork would do, but it turn
 when the shell is killed its child goes, too. When the program dies the kernel kills everything else in its PID
 namespace, so a container goes as a whole. As in any container, process 1 gets only signals that it handles: a
 program without a SIGTERM handler lives until SIGKILL (pid_namespaces(7)).
+
+One thread learns of all ends and pumps all output. An end is told when the last line is in the log.
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ import select
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from testbed.cluster.kubelet.contract import Argv, ProcessSpec
-from testbed.errors import CommandFailed
+from testbed.cluster.kubelet.pump import READ_BYTES, Output
+from testbed.errors import CommandFailed, TestbedError
 from testbed.machine.netns import FOLDER, Netns
 
+REST = 4.0  # times as long as a round of pumping took, while containers write without end: a fifth of a processor
 WORLD = ("unshare", "--uts", "--mount", "--propagation=slave", "--pid", "--")
 WAIT = ("sh", "-c", '"$@"; exit $?', "container")  # with anything after the program, sh does not exec it
 BOUND = ("setpriv", "--pdeathsig=KILL", "--")
@@ -56,8 +61,10 @@ exec "$@"
 class HostProcess:
     """A container's process tree; `pid` is the shell that waits outside of it."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], on_exit: Callable[[int], None]) -> None:
-        self._popen, self.on_exit = popen, on_exit
+    def __init__(
+        self, popen: subprocess.Popen[bytes], output: Output, on_exit: Callable[[int], None]
+    ) -> None:
+        self._popen, self.output, self.on_exit = popen, output, on_exit
         self.pid = popen.pid
 
     @property
@@ -103,23 +110,49 @@ class HostProcess:
 
 def _rooted(spec: ProcessSpec) -> tuple[str, ...]:
     """The shell that makes the container's own root, with what it has to know."""
-    top = spec.log.with_suffix(".root")
+    top = _top(spec)
     mounts = [(str(m.source), m.path, "ro" if m.read_only else "rw") for m in spec.mounts]
     words = (str(top), spec.cwd or "/", str(len(mounts)), *(word for mount in mounts for word in mount))
     return ("sh", "-c", ROOTED, spec.hostname, *words)
 
 
+def _top(spec: ProcessSpec) -> Path:
+    """Where the container's own root is put together: empty for everybody else."""
+    return spec.log.parent / "root"
+
+
+def _popen(spec: ProcessSpec, netns: Netns, output: Output) -> subprocess.Popen[bytes]:
+    argv = (
+        *WORLD,
+        *WAIT,
+        *BOUND,
+        *(_rooted(spec) if spec.mounts else (*NAMED, spec.hostname)),
+        *spec.argv,
+    )
+    env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root", **spec.env}
+    if spec.mounts:
+        _top(spec).mkdir(exist_ok=True)
+    with netns.entered():
+        return subprocess.Popen(
+            argv, env=env, cwd="/" if spec.mounts else spec.cwd or "/",
+            stdin=subprocess.DEVNULL, stdout=output.stdout, stderr=output.stderr, start_new_session=True,
+        )  # fmt: skip
+
+
 class HostProcesses:
-    """Starts them, and one thread that learns of each end at once, from the kernel, by its pidfd."""
+    """Starts them, and one thread that learns of each end at once, from the kernel, by its pidfd, and that moves
+    what all of them write to their logs."""
 
     def __init__(self, netns_folder: Path = FOLDER) -> None:
         self._folder = netns_folder
         self._lock = threading.Lock()
         self._running: dict[int, HostProcess] = {}  # by pidfd
+        self._outputs: dict[int, Output] = {}  # by each descriptor that is read
         self._epoll = select.epoll()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC)
+        self._stopping = threading.Event()
         self._epoll.register(self._stop, select.EPOLLIN)
-        self._thread = threading.Thread(target=self._notice, name="kubelet-exits", daemon=True)
+        self._thread = threading.Thread(target=self._look_after, name="kubelet-processes", daemon=True)
         self._thread.start()
 
     def start(self, spec: ProcessSpec, on_exit: Callable[[int], None]) -> HostProcess:
@@ -127,52 +160,82 @@ class HostProcesses:
 
         A program that is not found is no error here: it ends with 127, and the log says why.
         """
-        argv = (
-            *WORLD,
-            *WAIT,
-            *BOUND,
-            *(_rooted(spec) if spec.mounts else (*NAMED, spec.hostname)),
-            *spec.argv,
-        )
-        env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root", **spec.env}
         try:
-            spec.log.parent.mkdir(parents=True, exist_ok=True)
-            if spec.mounts:
-                spec.log.with_suffix(".root").mkdir(exist_ok=True)
-            with spec.log.open("ab") as log, Netns(spec.netns, self._folder).entered():
-                popen = subprocess.Popen(
-                    argv, env=env, cwd="/" if spec.mounts else spec.cwd or "/",
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                )  # fmt: skip
+            output = Output(spec.log)
+            try:
+                popen = _popen(spec, Netns(spec.netns, self._folder), output)
+            except (OSError, TestbedError):
+                output.finish()
+                raise
+            finally:
+                output.handed_over()
         except OSError as error:
             raise CommandFailed(spec.argv, 127, str(error), where=spec.hostname) from error
-        process = HostProcess(popen, on_exit)
-        pidfd = os.pidfd_open(popen.pid)
+        process = HostProcess(popen, output, on_exit)
+        self._adopt(process, os.pidfd_open(popen.pid))
+        return process
+
+    def _adopt(self, process: HostProcess, pidfd: int) -> None:
+        """From here on the thread has it. The pidfd comes last: with it everything is closed again."""
+        readers = process.output.readers
         with self._lock:
             self._running[pidfd] = process
-        self._epoll.register(pidfd, select.EPOLLIN)
-        return process
+            self._outputs.update(dict.fromkeys(readers, process.output))
+        for descriptor in (*readers, pidfd):
+            self._epoll.register(descriptor, select.EPOLLIN)
 
     def stop(self) -> None:
         """Kill what still runs, without a word to anybody, and wait for its end."""
+        self._stopping.set()
         os.eventfd_write(self._stop, 1)
         self._thread.join()
         for process in self._running.values():
             process.kill()
         for pidfd, process in self._running.items():
             process.reap()
+            process.output.finish()
             os.close(pidfd)
         self._running.clear()
+        self._outputs.clear()
         self._epoll.close()
         os.close(self._stop)
 
-    def _notice(self) -> None:
-        while True:
-            for descriptor, _ in self._epoll.poll():
-                if descriptor == self._stop:
-                    return
-                self._epoll.unregister(descriptor)
-                with self._lock:
-                    process = self._running.pop(descriptor)
-                os.close(descriptor)
-                process.on_exit(process.reap())
+    def _look_after(self) -> None:
+        """Pump what there is and bury who has ended, again and again.
+
+        Pipes come before ends: what an end closes may be another container's number by the next round.
+        """
+        while not self._stopping.is_set():
+            ready = [descriptor for descriptor, _ in self._epoll.poll()]
+            begin = time.monotonic()
+            flooded = self._pump(descriptor for descriptor in ready if descriptor in self._outputs)
+            for pidfd in ready:
+                if pidfd in self._running:
+                    self._bury(pidfd)
+            if flooded:
+                self._stopping.wait(REST * (time.monotonic() - begin))
+
+    def _pump(self, ready: Iterable[int]) -> bool:
+        """One read of each, so that nobody waits for a container that writes without end; True if one does."""
+        flooded = False
+        for reader in ready:
+            moved = self._outputs[reader].pump(reader)
+            flooded |= moved == READ_BYTES
+            if moved < 0:
+                self._forget(reader).close(reader)
+        return flooded
+
+    def _bury(self, pidfd: int) -> None:
+        with self._lock:
+            process = self._running.pop(pidfd)
+        for reader in process.output.readers:
+            self._forget(reader)
+        self._epoll.unregister(pidfd)
+        os.close(pidfd)
+        process.output.finish()
+        process.on_exit(process.reap())
+
+    def _forget(self, reader: int) -> Output:
+        """Watch it no more. Closing alone does not do it while a process that is being started has a copy."""
+        self._epoll.unregister(reader)
+        return self._outputs.pop(reader)

@@ -18,6 +18,7 @@ from typing import Any
 from testbed.cli import common
 from testbed.cli.main import parsed
 from testbed.cluster.apiserver import UnixServer
+from testbed.cluster.kubelet.logreading import LogReader
 from testbed.errors import StatusError
 from testbed.kube.api import Registry
 from testbed.kube.api.rest import Api
@@ -57,12 +58,8 @@ def served(now: Callable[[], datetime.datetime] | None = None) -> Iterator[Serve
     store, registry = started(now=now)
     with tempfile.TemporaryDirectory(prefix="tb-api-") as folder:
         logs = Path(folder)
-
-        def log_file(namespace: str, pod: str, container: str) -> Path:
-            return logs / f"{namespace}_{pod}_{container}.log"
-
         socket = logs / "kube-api.sock"
-        with UnixServer(socket, Api(store, registry, log_file)) as server:
+        with UnixServer(socket, Api(store, registry, LogReader(logs))) as server:
             thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
             thread.start()
             try:

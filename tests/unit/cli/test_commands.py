@@ -13,6 +13,7 @@ import yaml
 from testbed.errors import ManifestErrors, TestbedError, UsageError
 from tests.unit.cli.serving import Served, served
 from tests.unit.kube.api.builders import manifest, pod, service
+from tests.unit.kube.api.written import ENDED, set_state, write
 
 Capture = pytest.CaptureFixture[str]
 
@@ -294,7 +295,8 @@ UPDATED = {"updatedReplicas": 2, "replicas": 2}
 
 
 def log(api: Served, pod: str, text: str) -> None:
-    (api.logs / f"default_{pod}_main.log").write_text(text)
+    set_state(api.store, pod)
+    write(api.logs, text, pod)
 
 
 @pytest.mark.parametrize(
@@ -320,14 +322,15 @@ def test_logs(api: Served, capsys: Capture, argv: list[str], text: str) -> None:
 
 
 def test_logs_of_several_pods_say_which(api: Served, capsys: Capture) -> None:
+    log(api, "web-2", "ready\n")
     assert api.run("logs", "deploy/web") == 0
     assert capsys.readouterr().err == "Found 2 pods, using pod/web-2\n"
 
 
 def test_logs_of_several_are_followed_to_their_ends(api: Served, capsys: Capture) -> None:
     for name in ("web-1", "web-2"):
-        api.set_status("Pod", name, {"phase": "Succeeded"})
         log(api, name, f"{name} ends\n")
+        set_state(api.store, name, ENDED)
     assert api.run("logs", "-f", "-l", "app=web") == 0
     assert sorted(capsys.readouterr().out.splitlines()) == ["web-1 ends", "web-2 ends"]
 

@@ -14,7 +14,7 @@ from testbed.kube.api.registry import Registry
 from testbed.kube.api.rest import batch, scale, status
 from testbed.kube.api.rest.body import MAX_BYTES
 from testbed.kube.api.rest.discovery import discovery
-from testbed.kube.api.rest.logs import LogFile, Logs
+from testbed.kube.api.rest.logs import Logs, ReadLog
 from testbed.kube.api.rest.message import TEXT, Request, Response, answer
 from testbed.kube.api.rest.openapi import openapi
 from testbed.kube.api.rest.reading import Reader
@@ -38,13 +38,13 @@ class Api:
         self,
         store: Store,
         registry: Registry,
-        log_file: LogFile,
+        read_log: ReadLog,
         check: Callable[[], None] = lambda: None,
         now: Callable[[], datetime.datetime] = utc_now,
     ) -> None:
         self._store, self._registry, self._now, self._check = store, registry, now, check
         self._reader, self._writer = Reader(store, now), Writer(store, registry, now)
-        self._logs = Logs(store, log_file)
+        self._logs = Logs(store, read_log, now)
 
     def handle(self, request: Request) -> Response:
         """Answer a request; whatever is wrong with it becomes a Status."""

@@ -1,15 +1,16 @@
 """pods/log: what a container has written.
 
-Knows the options (core/v1 PodLogOptions) and which containers a pod has. Where a log lies is told by whoever
-runs the pods. A log here is what the programs wrote, without times: options that need times give a warning.
+Knows the options (core/v1 PodLogOptions), which containers a pod has and which life of one is meant. Where logs lie
+and how they are read is known by whoever runs the pods.
 """
 
 from __future__ import annotations
 
-import time
+import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 from testbed.kube.api.rest import status
 from testbed.kube.api.rest.message import TEXT, Request, Response, Stream
@@ -17,12 +18,27 @@ from testbed.kube.api.rest.reading import there
 from testbed.kube.api.rest.routes import Route
 from testbed.kube.store import Object, Store
 
-LogFile = Callable[[str, str, str], Path]
-"""Where the log of a container lies: namespace, pod, container. The file need not be there."""
 
-LOOK_SECONDS = 0.1  # how often a followed log is looked at
-BLOCK = 1 << 16
-_TIMED = ("timestamps", "sinceSeconds", "sinceTime")
+@dataclass(frozen=True, slots=True)
+class LogQuestion:
+    """What is asked of a log: of the container's life after so many restarts.
+
+    `since` is a time in RFC 3339 with nine digits behind the dot, in UTC, or empty; `limit` is in bytes, `tail` in
+    lines. With `goes_on` the log is followed until that says no.
+    """
+
+    pod: tuple[str, str]
+    container: str
+    restart: int = 0
+    since: str = ""
+    tail: int | None = None
+    limit: int | None = None
+    timestamps: bool = False
+    goes_on: Callable[[], bool] | None = None
+
+
+ReadLog = Callable[[LogQuestion], Stream]
+"""The text of a log, which is empty if nothing was written; a stream as message.Response has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,59 +46,45 @@ class Logs:
     """The logs of a cluster's pods."""
 
     store: Store
-    file: LogFile
+    read: ReadLog
+    now: Callable[[], datetime.datetime]
 
     def get(self, route: Route, request: Request) -> Response:
-        """What is there, or with `follow` a stream until the container is gone."""
+        """What is there, or with `follow` all that comes until this life of the container is over."""
         pod = there(self.store, route)
         container = _container(pod, request.query.get("container", ""))
-        if request.flag("previous"):
-            told = f'previous terminated container "{container}" in pod "{route.name}" not found'
-            raise status.bad_request(told)
-        path = self.file(route.namespace or "", route.name, container)
-        data = _last_lines(_read(path, 0), request.number("tailLines"))
-        limit = request.number("limitBytes")
-        warnings = tuple(
-            f"logs are kept without times here: {name} is ignored"
-            for name in _TIMED
-            if request.query.get(name)
+        _check(route.name, request)
+        restart = _restart(pod, container, previous=request.flag("previous"))
+        question = LogQuestion(
+            pod=(pod["metadata"]["namespace"], pod["metadata"]["name"]),
+            container=container,
+            restart=restart,
+            since=self._since(request),
+            tail=request.number("tailLines"),
+            limit=request.number("limitBytes"),
+            timestamps=request.flag("timestamps"),
+            goes_on=partial(self._runs, pod, container, restart) if request.flag("follow") else None,
         )
-        if not request.flag("follow"):
-            return Response(200, data if limit is None else data[:limit], TEXT, warnings)
-        start = path.stat().st_size if path.exists() else 0
-        stream = self._followed(pod, container, path, start)
-        return Response(200, _limited(data, stream, limit), TEXT, warnings)
+        return Response(200, self.read(question), TEXT)
 
-    def _followed(self, pod: Object, container: str, path: Path, position: int) -> Stream:
-        """What is added from `position` on, until the pod is gone or the container has ended for good."""
-        while True:
-            last = not self._runs(pod, container)
-            size = path.stat().st_size if path.exists() else 0
-            if size < position:
-                position = 0  # rotated
-            data = _read(path, position)
-            position += len(data)
-            yield data
-            if last and not data:
-                return
-            if not data:
-                time.sleep(LOOK_SECONDS)
+    def _since(self, request: Request) -> str:
+        seconds = request.number("sinceSeconds")
+        if seconds is not None:
+            try:
+                return _stamp(self.now() - datetime.timedelta(seconds=seconds))
+            except OverflowError:
+                return ""  # from before there was time
+        text = request.query.get("sinceTime", "")
+        return _stamp(_time(text)) if text else ""
 
-    def _runs(self, pod: Object, container: str) -> bool:
-        """True if the container may still write something."""
+    def _runs(self, pod: Object, container: str, restart: int) -> bool:
+        """True if this life of the container may still write something."""
         metadata = pod["metadata"]
         now = self.store.get("Pod", metadata["namespace"], metadata["name"])
         if now is None or now["metadata"]["uid"] != metadata["uid"]:
             return False
-        if now.get("status", {}).get("phase") in ("Succeeded", "Failed"):
-            return False
-        once = now["spec"].get("restartPolicy") == "Never"
-        ended = any(
-            found["name"] == container and "terminated" in found.get("state", {})
-            for field in ("containerStatuses", "initContainerStatuses")
-            for found in now.get("status", {}).get(field, ())
-        )
-        return not (once and ended)
+        found = _status_of(now, container)
+        return found is not None and found["restartCount"] == restart and "running" in found["state"]
 
 
 def _container(pod: Object, asked: str) -> str:
@@ -100,28 +102,66 @@ def _container(pod: Object, asked: str) -> str:
     return asked or (default if default in names else names[0])
 
 
-def _read(path: Path, position: int) -> bytes:
+def _check(name: str, request: Request) -> None:
+    """Raise StatusError for what contradicts itself or means nothing (`ValidatePodLogOptions`)."""
+    mistakes = []
+    if request.query.get("sinceSeconds") and request.query.get("sinceTime"):
+        mistakes.append(
+            "sinceSeconds: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"
+        )
+    for field in ("sinceSeconds", "limitBytes"):
+        if request.number(field) == 0:
+            mistakes.append(f"{field}: Invalid value: 0: must be greater than 0")
+    if mistakes:
+        told = mistakes[0] if len(mistakes) == 1 else f"[{', '.join(mistakes)}]"
+        raise status.failure("Invalid", f'PodLogOptions "{name}" is invalid: {told}')
+
+
+def _restart(pod: Object, container: str, *, previous: bool) -> int:
+    """After how many restarts the life began that is meant (kubelet's `validateContainerLogStatus`).
+
+    Raises StatusError if there is no such life.
+    """
+    name = pod["metadata"]["name"]
+    if not pod["spec"].get("nodeName"):
+        raise status.bad_request(f"pod {name} does not have a host assigned")
+    found = _status_of(pod, container)
+    if found is None:
+        raise status.bad_request(f'container "{container}" in pod "{name}" is not available')
+    state, count = found["state"], int(found["restartCount"])
+    waiting = state.get("waiting")
+    if not previous and waiting is None:
+        return count
+    if "terminated" in (found.get("lastState") or {}):
+        # The count goes up with the next life, and while that is put off the last one is the latest.
+        return count if waiting and waiting.get("reason") == "CrashLoopBackOff" else count - 1
+    if previous:
+        told = f'previous terminated container "{container}" in pod "{name}" not found'
+    else:
+        told = f'container "{container}" in pod "{name}" is waiting to start: {waiting.get("reason", "")}'
+    raise status.bad_request(told)
+
+
+def _status_of(pod: Object, container: str) -> dict[str, Any] | None:
+    told = pod.get("status") or {}
+    for field in ("containerStatuses", "initContainerStatuses"):
+        for each in told.get(field) or ():
+            if each["name"] == container:
+                found: dict[str, Any] = each
+                return found
+    return None
+
+
+def _time(text: str) -> datetime.datetime:
+    """A time in RFC 3339. Raises StatusError."""
     try:
-        with path.open("rb") as log:
-            log.seek(position)
-            return log.read()
-    except FileNotFoundError:
-        return b""  # a container that is served writes nothing
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        time = datetime.datetime.min
+    if time.tzinfo is None:
+        raise status.bad_request(f'invalid query parameter sinceTime: "{text}" is no time in RFC 3339')
+    return time
 
 
-def _last_lines(data: bytes, count: int | None) -> bytes:
-    if count is None:
-        return data
-    lines = data.splitlines(keepends=True)
-    return b"".join(lines[len(lines) - min(count, len(lines)) :])
-
-
-def _limited(start: bytes, stream: Stream, limit: int | None) -> Stream:
-    left = limit
-    yield start if left is None else start[:left]
-    left = None if left is None else left - len(start)
-    for data in stream:
-        if left is not None and left <= 0:
-            return
-        yield data if left is None else data[:left]
-        left = None if left is None else left - len(data)
+def _stamp(time: datetime.datetime) -> str:
+    return time.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")

@@ -13,6 +13,7 @@ from socketserver import BaseServer
 from typing import Any
 
 from testbed.cluster.apiserver import UnixServer
+from testbed.cluster.kubelet.logreading import LogReader
 from testbed.kube.api.rest import Api
 from testbed.kube.store import Store
 from tests.unit.kube.api.builders import started
@@ -36,7 +37,7 @@ class UnixConnection(HTTPConnection):
 def an_api(folder: Path) -> tuple[Store, Api]:
     """An API over a small cluster; its pods' logs lie in the folder."""
     store, registry = started()
-    return store, Api(store, registry, lambda *names: folder / "_".join(names))
+    return store, Api(store, registry, LogReader(folder))
 
 
 @contextlib.contextmanager

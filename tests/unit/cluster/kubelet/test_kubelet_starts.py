@@ -100,7 +100,8 @@ def test_a_pod_without_any_port_keeps_its_port_errors_to_its_log(lab: Lab, tmp_p
     lab.fake.serving.refused["default/web/app"] = (PortError("default/web/app", 90, "SCTP", "not here"),)
     lab.run(pod("web", two))
     assert lab.ready()
-    assert (tmp_path / "default_web" / "app.log").read_text() == "cannot listen on 90/SCTP: not here\n"
+    [line] = (tmp_path / "default_web" / "app" / "0.log").read_text().splitlines()
+    assert line.endswith(" stderr F cannot listen on 90/SCTP: not here")
 
 
 def test_the_longest_names_have_a_log(lab: Lab, tmp_path: Path) -> None:
@@ -108,7 +109,8 @@ def test_the_longest_names_have_a_log(lab: Lab, tmp_path: Path) -> None:
     two = {"name": "app", "ports": [{"containerPort": 80}, {"containerPort": 90}]}
     lab.fake.serving.refused[f"default/{name}/app"] = (PortError("", 80, "TCP", "taken"),)
     lab.run(pod(name, two))
-    assert [path.read_text() for path in tmp_path.glob("*/app.log")] == ["cannot listen on 80/TCP: taken\n"]
+    [log] = tmp_path.glob("*/app/0.log")
+    assert log.read_text().endswith(" stderr F cannot listen on 80/TCP: taken\n")
 
 
 def test_a_container_that_gets_none_of_its_ports_crashes(lab: Lab) -> None:
@@ -129,7 +131,7 @@ def test_a_command_is_run_in_the_pods_namespace(lab: Lab, tmp_path: Path) -> Non
     lab.run(pod("web", {**COMMAND, "args": ["$(IP)"], "env": [ip]}))
     spec = lab.process.spec
     assert (spec.argv, spec.netns, spec.hostname) == (("run", "10.244.0.2"), "default_web", "web")
-    assert spec.log == tmp_path / "default_web" / "app.log"
+    assert spec.log == tmp_path / "default_web" / "app" / "0.log"
     assert lab.fake.serving.open_pods == {}
     assert lab.ready()
     assert lab.container()["containerID"] == "process://1"

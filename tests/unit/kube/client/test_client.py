@@ -13,6 +13,7 @@ from testbed.errors import ManifestErrors, Mistake, StatusError, TestbedError, U
 from testbed.kube.client import TABLE, Client, DeleteOptions, LogOptions, Query
 from tests.unit.cli.serving import Served, served
 from tests.unit.kube.api.builders import manifest, pod, service
+from tests.unit.kube.api.written import set_state, write
 
 CONFIG: dict[str, Any] = {
     "apiVersion": "v1",
@@ -167,7 +168,8 @@ def test_a_watch_of_what_is_wrong_is_refused_at_once(api: Served) -> None:
 
 
 def test_a_log(api: Served) -> None:
-    (api.logs / "default_web-1_main.log").write_bytes(b"one\ntwo\nthree")
+    set_state(api.store, "web-1")
+    write(api.logs, "one\ntwo\nthree", "web-1")
     assert list(api.client.log("default", "web-1")) == [b"one\n", b"two\n", b"three"]
     assert list(api.client.log("default", "web-1", LogOptions(tail=1))) == [b"three"]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from testbed.cluster.kubelet.logreading import LogReader
 from testbed.kube.api import Registry
 from testbed.kube.api.rest import Api, Request, Response
 from testbed.kube.objects import Manifest
@@ -31,10 +32,7 @@ class Asked:
     api: Api = field(init=False)
 
     def __post_init__(self) -> None:
-        self.api = Api(self.store, self.registry, self._log, now=lambda: NOW)
-
-    def _log(self, namespace: str, pod: str, container: str) -> Path:
-        return self.logs / f"{namespace}_{pod}_{container}.log"
+        self.api = Api(self.store, self.registry, LogReader(self.logs), now=lambda: NOW)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
         """Send a request; `path` may have a query, headers have `_` for `-`."""

@@ -1,7 +1,8 @@
-"""pods/log: which container, which part, and how a followed log ends."""
+"""pods/log: which container, which of its lives, which part, and how a followed log ends."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,18 @@ from testbed.kube.api.rest import Response
 from testbed.kube.objects import Manifest
 from tests.unit.kube.api.builders import pod, started
 from tests.unit.kube.api.rest.asking import DEFAULT, Asked, value
+from tests.unit.kube.api.written import BACK_OFF, ENDED, RUNNING, set_state, write
 
 LOG = f"{DEFAULT}/pods/a/log"
+STAMP = b"2026-01-02T01:00:00.000000000Z"  # two hours and some minutes before the API's now
+STARTING = {"waiting": {"reason": "ContainerCreating"}}
 
 
 def with_pod(folder: Path, text: str = "", manifest: Manifest | None = None) -> Asked:
     made = Asked(*started(), folder)
     made.apply(manifest or pod("a"))
-    (folder / "default_a_main.log").write_text(text)
+    set_state(made.store)
+    write(folder, text)
     return made
 
 
@@ -28,8 +33,8 @@ def two() -> Manifest:
 
 
 def body(response: Response) -> bytes:
-    assert isinstance(response.body, bytes)
-    return response.body
+    assert not isinstance(response.body, bytes), response.body
+    return b"".join(response.body)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +42,11 @@ def body(response: Response) -> bytes:
     [
         ("", b"1\n2\n3\n"), ("?container=main", b"1\n2\n3\n"), ("?tailLines=2", b"2\n3\n"), ("?tailLines=0", b""),
         ("?tailLines=9", b"1\n2\n3\n"), ("?limitBytes=3", b"1\n2"), ("?tailLines=2&limitBytes=1", b"2"),
+        ("?timestamps=true&tailLines=1", STAMP + b" 3\n"), ("?timestamps=true&limitBytes=4", b"2026"),
+        ("?sinceSeconds=7400", b""), ("?sinceSeconds=7446", b"1\n2\n3\n"),
+        (f"?sinceSeconds={10**17}", b"1\n2\n3\n"),
+        ("?sinceTime=2026-01-02T01:00:00Z", b"1\n2\n3\n"), ("?sinceTime=2026-01-02T01:00:00.000001Z", b""),
+        ("?sinceTime=2026-01-02T02:00:00%2B01:00", b"1\n2\n3\n"),
     ],
 )  # fmt: skip
 def test_a_part_of_it(tmp_path: Path, query: str, expected: bytes) -> None:
@@ -50,18 +60,55 @@ def test_a_container_that_has_written_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "message"),
+    ("state", "last", "restarts", "query", "expected"),
     [
-        ("", "a container name must be specified for pod a, choose one of: [main side] or one of the init"),
-        ("?container=other", "container other is not valid for pod a"),
-        ("?container=main&previous=true", 'previous terminated container "main" in pod "a" not found'),
-        ("?container=main&tailLines=-1", "invalid query parameter tailLines"),
+        (RUNNING, ENDED, 1, "", b"second\n"), (RUNNING, ENDED, 1, "?previous=true", b"first\n"),
+        (ENDED, {}, 0, "", b"first\n"), (ENDED, ENDED, 1, "?previous=true", b"first\n"),
+        (BACK_OFF, ENDED, 1, "", b"second\n"), (BACK_OFF, ENDED, 1, "?previous=true", b"second\n"),
+        (STARTING, ENDED, 2, "", b"second\n"), (STARTING, ENDED, 2, "?previous=true", b"second\n"),
     ],
 )  # fmt: skip
-def test_refused(tmp_path: Path, query: str, message: str) -> None:
-    assert value(with_pod(tmp_path, manifest=two()).ask("GET", LOG + query), 400)["message"].startswith(
-        message
-    )
+def test_lives(
+    tmp_path: Path, state: Mapping[str, Any], last: Mapping[str, Any], restarts: int, query: str, expected: bytes
+) -> None:  # fmt: skip
+    made = with_pod(tmp_path, "first\n")
+    write(tmp_path, "second\n", restart=1)
+    set_state(made.store, state=state, last=last, restarts=restarts)
+    assert body(made.ask("GET", LOG + query)) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "message"),
+    [
+        ("", 400, "a container name must be specified for pod a, choose one of: [main side] or one of the init"),
+        ("?container=other", 400, "container other is not valid for pod a"),
+        ("?container=first", 400, 'container "first" in pod "a" is not available'),
+        ("?container=main&previous=true", 400, 'previous terminated container "main" in pod "a" not found'),
+        ("?container=main&tailLines=-1", 400, "invalid query parameter tailLines"),
+        ("?container=main&sinceTime=yesterday", 400, "invalid query parameter sinceTime"),
+        ("?container=main&sinceTime=2026-01-02", 400, "invalid query parameter sinceTime"),
+        ("?container=main&limitBytes=0", 422, 'PodLogOptions "a" is invalid: limitBytes: Invalid value: 0'),
+        ("?container=main&sinceSeconds=0", 422, 'PodLogOptions "a" is invalid: sinceSeconds: Invalid value: 0'),
+        ("?container=main&sinceSeconds=1&sinceTime=2026-01-02T01:00:00Z", 422,
+         'PodLogOptions "a" is invalid: sinceSeconds: Forbidden: at most one of'),
+    ],
+)  # fmt: skip
+def test_refused(tmp_path: Path, query: str, code: int, message: str) -> None:
+    told = value(with_pod(tmp_path, manifest=two()).ask("GET", LOG + query), code)["message"]
+    assert told.startswith(message)
+
+
+def test_a_container_that_has_not_begun(tmp_path: Path) -> None:
+    made = with_pod(tmp_path)
+    set_state(made.store, state=STARTING)
+    told = value(made.ask("GET", LOG), 400)["message"]
+    assert told == 'container "main" in pod "a" is waiting to start: ContainerCreating'
+
+
+def test_a_pod_without_a_node(tmp_path: Path) -> None:
+    made = Asked(*started(), tmp_path)
+    made.apply(pod("a"))
+    assert value(made.ask("GET", LOG), 400)["message"] == "pod a does not have a host assigned"
 
 
 def test_the_container_that_an_annotation_names(tmp_path: Path) -> None:
@@ -74,52 +121,36 @@ def test_no_such_pod(tmp_path: Path) -> None:
     assert value(with_pod(tmp_path).ask("GET", f"{DEFAULT}/pods/b/log"), 404)["reason"] == "NotFound"
 
 
-@pytest.mark.parametrize("name", ["timestamps", "sinceSeconds", "sinceTime"])
-def test_what_needs_times_gives_a_warning(tmp_path: Path, name: str) -> None:
-    response = with_pod(tmp_path, "x\n").ask("GET", f"{LOG}?{name}=1")
-    assert (body(response), response.warnings) == (
-        b"x\n",
-        (f"logs are kept without times here: {name} is ignored",),
-    )
-
-
 def followed(made: Asked, query: str = "") -> Any:
     stream = made.ask("GET", f"{LOG}?follow=true{query}").body
     assert not isinstance(stream, bytes)
     return stream
 
 
-def test_a_followed_log(tmp_path: Path) -> None:
+def test_a_followed_log_ends_with_its_pod(tmp_path: Path) -> None:
     made = with_pod(tmp_path, "1\n")
     stream = followed(made)
     assert next(stream) == b"1\n"
-    with (tmp_path / "default_a_main.log").open("a") as log:
-        log.write("2\n")
+    write(tmp_path, "2\n")
     assert next(stream) == b"2\n"
     assert next(stream) == b""
-    made.registry.delete("Pod", "default", "a")
+    made.store.delete("Pod", "default", "a")
     assert b"".join(stream) == b""
 
 
-def test_a_followed_log_that_is_rotated(tmp_path: Path) -> None:
-    made = with_pod(tmp_path, "1\n2\n3\n")
-    stream = followed(made, "&tailLines=1")
-    assert next(stream) == b"3\n"
-    (tmp_path / "default_a_main.log").write_text("4\n")
-    assert next(stream) == b"4\n"
-    stream.close()
-
-
-def test_a_followed_log_ends_with_its_pod(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("state", "restarts"), [(ENDED, 0), (BACK_OFF, 0), (RUNNING, 1)])
+def test_a_followed_log_ends_with_this_life(tmp_path: Path, state: Mapping[str, Any], restarts: int) -> None:
     made = with_pod(tmp_path, "1\n")
-    made.patch(f"{DEFAULT}/pods/a/status", {"status": {"phase": "Succeeded"}})
-    assert b"".join(followed(made)) == b"1\n"
+    stream = followed(made)
+    assert next(stream) == b"1\n"
+    write(tmp_path, "last\n")
+    set_state(made.store, state=state, last=ENDED, restarts=restarts)
+    assert b"".join(stream) == b"last\n"
 
 
 def test_a_followed_log_ends_at_its_limit(tmp_path: Path) -> None:
-    made = with_pod(tmp_path, "123")
-    stream = followed(made, "&limitBytes=4")
-    assert next(stream) == b"123"
-    with (tmp_path / "default_a_main.log").open("a") as log:
-        log.write("456")
+    made = with_pod(tmp_path, "123\n")
+    stream = followed(made, "&limitBytes=5")
+    assert next(stream) == b"123\n"
+    write(tmp_path, "456\n")
     assert b"".join(stream) == b"4"
