@@ -152,6 +152,13 @@ def unsupported_media_type(given: str, accepted: Sequence[str]) -> StatusError:
     return failure("UnsupportedMediaType", told)
 
 
+def unread_protobuf(what: str) -> StatusError:
+    """A body in protobuf that has what is read in JSON only."""
+    message = f"{what or 'this object'} is not read in protobuf"
+    remedy = "send JSON: kubectl create … --dry-run=client -o yaml | kubectl apply -f -"
+    return failure("UnsupportedMediaType", f"{message}; {remedy}")
+
+
 def not_acceptable(accepted: Sequence[str]) -> StatusError:
     """The client wants an answer of a type that is not written here."""
     message = "only the following media types are accepted"
