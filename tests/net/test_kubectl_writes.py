@@ -19,6 +19,22 @@ COMMANDED = {"command": ["sh", "-c", "echo one; echo two; exec sleep 1000"]}
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("deployment made --image=served --port=80 --replicas=2", "deployment.apps/made created"),
+        ("service clusterip made --tcp=80:8080", "service/made created"),
+        ("service nodeport made --tcp=80", "service/made created"),
+        ("configmap made --from-literal=colour=blue", "configmap/made created"),
+        ("secret generic made --from-literal=colour=blue", "secret/made created"),
+    ],
+)
+def test_create_from_arguments(kubectl: Kubectl, arguments: str, said: str) -> None:
+    """kubectl from 1.32 on sends these in protobuf."""
+    assert kubectl.ok("create", *arguments.split()) == f"{said}\n"
+    assert kubectl.object(arguments.split()[0], "made")["metadata"]["name"] == "made"
+
+
 def test_apply_twice(kubectl: Kubectl) -> None:
     assert kubectl.ok("apply", "-f", "-", stdin=service()) == "service/shop created\n"
     assert kubectl.ok("apply", "-f", "-", stdin=service()) == "service/shop unchanged\n"
