@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from testbed.cluster import apiserver
 from testbed.cluster.agent import Agent, datapath_options
+from testbed.cluster.apisockets import ApiSockets
 from testbed.cluster.health import Health
 from testbed.cluster.kubelet.contract import Machinery
 from testbed.cluster.kubelet.kubelets import Kubelets, real_machinery
-from testbed.cluster.kubelet.logreading import LogReader
 from testbed.cluster.kubeproxy.proxy import KubeProxies
 from testbed.cluster.network import ClusterNetwork
 from testbed.cluster.podserver.client import PodServer
@@ -29,13 +29,16 @@ from testbed.datapaths import find
 from testbed.datapaths.contract import Datapath, Machine
 from testbed.errors import FeatureMissing, Mistake, NotFound
 from testbed.kube.api import Registry
-from testbed.kube.api.rest import Api
 from testbed.kube.controllers import Manager, all_controllers, create_nodes
 from testbed.kube.objects import ClusterConfig, Manifest
 from testbed.kube.store import Store
+from testbed.machine import collecting
 from testbed.machine.features import ThisMachine
 from testbed.machine.reaper import Reaper
 from testbed.machine.sandbox import Ready
+
+if TYPE_CHECKING:
+    from testbed.kube.api.rest import Api
 
 FIRST_ROUND_PATIENCE = 1.0  # seconds; as long as kube-proxy's default period between two rounds
 PODS = "pods"  # the folder of what the kubelets keep of pods
@@ -62,7 +65,6 @@ class Daemon:
         self.agents: dict[str, Agent] = {}
         self.sentry = Sentry()
         self.readiness = Readiness(self.store, self.manager, self.agents)
-        self.api = Api(self.store, self.registry, LogReader(folder / PODS), self.health.check)
 
     def start(self, manifests: Sequence[Manifest]) -> None:
         """Nodes, network, objects, controllers, kubelets, agents; pods follow as objects come."""
@@ -77,6 +79,13 @@ class Daemon:
         self.manager.start()
         self.kubelets.start()
         threading.Thread(target=self._start_agents, name="agents", daemon=True).start()
+
+    def make_api(self) -> Api:
+        """The Kubernetes API of the cluster; loaded here, since not everybody asks for it."""
+        from testbed.cluster.kubelet.logreading import LogReader
+        from testbed.kube.api.rest import Api
+
+        return Api(self.store, self.registry, LogReader(self.folder / PODS), self.health.check)
 
     def _machinery(self) -> Machinery:
         return real_machinery(longest_backoff=self.cluster.kubelet.max_container_restart_period)
@@ -147,15 +156,12 @@ def run(
 ) -> None:
     """Be the daemon, for ever: `sandbox.start` calls this in process 1. The objects are there from the start."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    collecting.rarely()
     daemon = Daemon(name, folder, cluster)
     threading.excepthook = daemon.health.thread_died
-    with (
-        Server(folder / "api.sock", Verbs(daemon).table()) as server,
-        apiserver.UnixServer(folder / "kube-api.sock", daemon.api) as kube_server,
-        apiserver.Door(folder / "door.sock", name, daemon.api) as door,
-    ):
+    api = ApiSockets(folder, name, daemon.make_api)
+    with Server(folder / "api.sock", Verbs(daemon).table()) as server:
         daemon.start(manifests)
-        for each in (kube_server, door):
-            threading.Thread(target=each.serve_forever, name="kube-api", daemon=True).start()
+        api.start()
         ready()
         server.serve_forever()

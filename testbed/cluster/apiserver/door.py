@@ -13,7 +13,6 @@ listens before. A second client gets what the first one got, and its own socket 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import socket
 import socketserver
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.cluster.apiserver.http import TcpServer
+from testbed.cluster.apisockets import listen
 from testbed.errors import TestbedError
 from testbed.kube.api.rest import Api
 
@@ -40,19 +40,20 @@ class Access:
 
 
 class Door(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """The daemon's side, on a Unix socket of mode 0600. `folder` is the instance's, closed to others."""
+    """The daemon's side, on a Unix socket of mode 0600, which is made or listens already.
+
+    The folder that it lies in is the instance's, closed to others.
+    """
 
     daemon_threads = True
 
-    def __init__(self, path: Path, name: str, api: Api) -> None:
+    def __init__(self, path: Path, name: str, api: Api, listening: socket.socket | None = None) -> None:
         self._name, self._api, self._folder = name, api, path.parent
         self._access: Access | None = None
         self._lock = threading.Lock()
-        before = os.umask(0o177)
-        try:
-            super().__init__(str(path), _Visit)
-        finally:
-            os.umask(before)
+        super().__init__(str(path), _Visit, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening or listen(path)
 
     def open(self, listening: socket.socket) -> Access:
         """Serve on this socket; or close it, if there is one already."""

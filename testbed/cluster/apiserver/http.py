@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hmac
 import logging
-import os
 import select
 import socket
 import socketserver
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from testbed.cluster.apisockets import listen
 from testbed.errors import StatusError
 from testbed.kube.api.rest import Api, Request, Response, status
 from testbed.kube.api.rest.message import Stream, answer, dumps
@@ -86,6 +86,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _request(self) -> Request:
         """The request whose first line and headers have been read. Raises StatusError."""
+        if self.request_version == "HTTP/0.9":  # a first line of two words, and an answer without a head
+            self.request_version = self.protocol_version
+            raise status.bad_request("the first line of a request ends with HTTP/1.1")
         self._check_token()
         target = urlsplit(self.path)
         try:
@@ -197,7 +200,6 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 64
     api: Api
     token = ""
 
@@ -207,17 +209,15 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 
 class UnixServer(_Server):
-    """On a Unix socket; only its owner may connect (mode 0600)."""
+    """On a Unix socket that is made (only its owner may connect, mode 0600), or that listens there already."""
 
     address_family = socket.AF_UNIX
 
-    def __init__(self, path: Path, api: Api) -> None:
+    def __init__(self, path: Path, api: Api, listening: socket.socket | None = None) -> None:
         self.api = api
-        before = os.umask(0o177)
-        try:
-            super().__init__(str(path), Handler)  # type: ignore[arg-type]
-        finally:
-            os.umask(before)
+        super().__init__(str(path), Handler, bind_and_activate=False)  # type: ignore[arg-type]
+        self.socket.close()
+        self.socket = listening or listen(path)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept; a Unix socket's peer has no name."""
