@@ -76,7 +76,7 @@ class Api:
             return found
         place = route(request.path)
         if place is None:
-            raise status.no_resource()
+            raise status.no_resource(request.path)
         return self._at(place, request)
 
     def _at(self, place: Route, request: Request) -> Response:

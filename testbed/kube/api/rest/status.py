@@ -50,6 +50,13 @@ _CAUSES = {
     "Too long": "FieldValueTooLong",
 }
 
+_ELSEWHERE = {
+    "exec": "pods are entered without the API: testbed exec -it pod/NAME -- COMMAND",
+    "attach": "containers have no terminal; what they write: testbed logs -f NAME",
+    "portforward": "pods are reached from inside the lab instance: testbed exec client1 -- curl ADDRESS",
+}
+"""Subresources of pods that are not served, and what does the same."""
+
 
 def group_of(kind: Kind) -> str:
     """A kind's API group; empty for the core group."""
@@ -72,7 +79,7 @@ def failure(reason: str, message: str, details: Mapping[str, Any] | None = None)
         "message": message,
         "reason": reason,
     }
-    if details:
+    if details is not None:
         body["details"] = dict(details)
     return StatusError(body | {"code": CODES[reason]})
 
@@ -93,9 +100,14 @@ def not_found(kind: Kind, name: str) -> StatusError:
     return failure("NotFound", f'{qualified(kind)} "{name}" not found', _details(kind, name))
 
 
-def no_resource() -> StatusError:
-    """The path leads nowhere."""
-    return failure("NotFound", "the server could not find the requested resource")
+def no_resource(path: str) -> StatusError:
+    """The path leads nowhere; for what kubectl does through an API server, who does it here.
+
+    Details without anything are what a server sends; without any `kubectl debug` panics.
+    """
+    remedy = _ELSEWHERE.get(path.rpartition("/")[2]) if "/pods/" in path else None
+    told = f" ({remedy})" if remedy else ""
+    return failure("NotFound", f"the server could not find the requested resource{told}", {})
 
 
 def already_exists(kind: Kind, name: str) -> StatusError:

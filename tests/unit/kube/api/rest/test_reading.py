@@ -146,3 +146,18 @@ def test_a_version_of_the_future() -> None:
 
 def test_a_match_without_a_version() -> None:
     assert value(maps(1).ask("GET", f"{MAPS}?resourceVersionMatch=Exact"), 422)["reason"] == "Invalid"
+
+
+@pytest.mark.parametrize(
+    ("subresource", "remedy"),
+    [
+        pytest.param("exec", "testbed exec -it pod/NAME -- COMMAND", id="exec"),
+        pytest.param("attach", "testbed logs -f NAME", id="attach"),
+        pytest.param("portforward", "testbed exec client1", id="port-forward"),
+        pytest.param("ephemeralcontainers", "the server could not find the requested resource", id="debug"),
+    ],
+)
+def test_what_kubectl_cannot_do_here_has_a_remedy(subresource: str, remedy: str) -> None:
+    told = value(asked().ask("POST", f"{DEFAULT}/pods/a/{subresource}"), 404)
+    assert remedy in told["message"]
+    assert told["details"] == {}, "kubectl debug panics without details"
