@@ -119,6 +119,7 @@ def request(method: str = "POST", *headers: str, body: bytes = b"") -> bytes:
         pytest.param(request("GET", *(f"X{n}: a" for n in range(200))), 431, id="many headers"),
         pytest.param(b"GET /api HTTP/9.9\r\n\r\n", 505, id="another version"),
         pytest.param(b"GET\r\n\r\n", 400, id="no target"),
+        pytest.param(b"GET /api\r\n\r\n", 400, id="HTTP/0.9"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, id="TLS where none is spoken"),
         pytest.param(request("BREW", "Connection: close"), 405, id="an unknown method"),
         pytest.param(request("HEAD", "Connection: close"), 405, id="HEAD"),
