@@ -16,7 +16,7 @@ PURE := -m "not kernel and not browser"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps check style types unit test bench soak-churn soak-kills golden clean
+.PHONY: help deps check style types unit test bench soak-churn soak-kills fuzz golden clean
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -52,6 +52,9 @@ soak-churn: deps ## 10,000 changes of Services under traffic; ARGS="--changes 50
 
 soak-kills: deps ## 100 rounds of kill -9 at random moments: nothing may stay; ARGS="--rounds 10 --seed 3"
 	$(Q)$(BIN)/python -m tests.net.kills.run $(ARGS)
+
+fuzz: deps ## damaged manifests and requests for a minute; ARGS="--seconds 600 --seed 1"
+	$(Q)$(BIN)/python -m tests.fuzz.run $(ARGS)
 
 golden: deps ## rewrite the golden files; then judge the difference that git shows
 	$(Q)TESTBED_GOLDEN=write $(PYTEST) $(PURE) $(ARGS)

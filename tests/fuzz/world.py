@@ -24,6 +24,7 @@ from testbed.kube.client import Client
 from testbed.kube.client.http import Request as Asked
 from testbed.kube.objects import KINDS, Loaded, field_errors, load_text
 from testbed.kube.store import EventType, Object
+from testbed.proxier.plan import NodePlan
 from testbed.proxier.proxier import Proxier
 from tests.unit.kube.api.builders import cluster
 from tests.unit.kube.controllers.playground import Playground
@@ -70,6 +71,11 @@ class World:
         sound = [seed for seed in SEEDS if seed["kind"] != "Cluster"]
         self.apply(load_text(yaml.safe_dump_all(sound), "seeds.yaml"))
         self.follow()
+
+    @property
+    def plan(self) -> NodePlan:
+        """What node1 must do now."""
+        return self._proxier.plan
 
     def apply(self, loaded: Loaded) -> None:
         """Bring in what was read."""
