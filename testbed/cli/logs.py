@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import queue
 import sys
 import threading
@@ -34,6 +35,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     parser.add_argument("--tail", type=int, metavar="LINES", help="only the last lines (-1: all)")
     parser.add_argument("--since", type=common.seconds, metavar="DURATION", help="only of the last, e.g. 5m")
+    parser.add_argument("--since-time", default="", metavar="TIME", help="only after it, in RFC 3339")
+    parser.add_argument("--limit-bytes", type=int, default=0, metavar="BYTES", help="no more than that")
     parser.add_argument("--timestamps", action="store_true", help="with the time of each line")
     parser.add_argument("--prefix", action="store_true", help="each line with its pod and container")
     parser.add_argument("words", nargs="*", metavar="POD | KIND/NAME [CONTAINER]")
@@ -68,12 +71,16 @@ def act(client: Client, arguments: argparse.Namespace) -> int:
     tail = arguments.tail
     if tail is None and arguments.selector:
         tail = SELECTED_TAIL
+    if arguments.since is not None and arguments.since_time:
+        raise UsageError("logs: at most one of --since and --since-time")
     options = LogOptions(
         follow=arguments.follow,
         previous=arguments.previous,
         timestamps=arguments.timestamps,
         tail=None if tail is None or tail < 0 else tail,
-        since_seconds=None if arguments.since is None else max(1, int(arguments.since)),
+        since_seconds=None if arguments.since is None else max(1, math.ceil(arguments.since)),
+        since_time=arguments.since_time,
+        limit=arguments.limit_bytes or None,
     )
     prefixed = arguments.prefix or arguments.all_pods
     if options.follow and len(sources) > 1:

@@ -30,7 +30,8 @@ from testbed.machine.netns import FOLDER, Netns
 
 REST = 4.0  # times as long as a round of pumping took, while containers write without end: a fifth of a processor
 WORLD = ("unshare", "--uts", "--mount", "--propagation=slave", "--pid", "--")
-WAIT = ("sh", "-c", '"$@"; exit $?', "container")  # with anything after the program, sh does not exec it
+# With anything after the program, sh does not exec it; that it was "Killed" is nothing that the container wrote.
+WAIT = ("sh", "-c", 'exec 3>&2 2>/dev/null; (exec "$@" 2>&3 3>&-); exit $?', "container")
 BOUND = ("setpriv", "--pdeathsig=KILL", "--")
 NAMED = ("sh", "-c", 'mount -t proc proc /proc && hostname "$0" && exec "$@"')
 ROOTED = """

@@ -57,7 +57,10 @@ class DeleteOptions:
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """Which part of a container's log (core/v1 PodLogOptions). `tail` counts lines; None stands for all."""
+    """Which part of a container's log (core/v1 PodLogOptions); None and empty texts stand for all.
+
+    `tail` counts lines, `limit` bytes; `since_time` is RFC 3339.
+    """
 
     container: str = ""
     follow: bool = False
@@ -65,13 +68,16 @@ class LogOptions:
     timestamps: bool = False
     tail: int | None = None
     since_seconds: int | None = None
+    since_time: str = ""
+    limit: int | None = None
 
     def parameters(self) -> dict[str, str]:
         """As parameters of the API."""
         flags = {"follow": self.follow, "previous": self.previous, "timestamps": self.timestamps}
-        numbers = {"tailLines": self.tail, "sinceSeconds": self.since_seconds}
+        numbers = {"tailLines": self.tail, "sinceSeconds": self.since_seconds, "limitBytes": self.limit}
+        texts = {"container": self.container, "sinceTime": self.since_time}
         return (
-            ({"container": self.container} if self.container else {})
+            {name: text for name, text in texts.items() if text}
             | {name: "true" for name, on in flags.items() if on}
             | {name: str(number) for name, number in numbers.items() if number is not None}
         )

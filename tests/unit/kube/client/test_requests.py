@@ -77,6 +77,8 @@ def test_a_selector_stays_within_its_parameter(text: str) -> None:
         (LogOptions(follow=True, previous=True, timestamps=True),
          {"follow": "true", "previous": "true", "timestamps": "true"}),
         (LogOptions(since_seconds=90), {"sinceSeconds": "90"}),
+        (LogOptions(since_time="2026-01-02T03:04:05Z", limit=7),
+         {"sinceTime": "2026-01-02T03:04:05Z", "limitBytes": "7"}),
     ],
 )  # fmt: skip
 def test_options_of_a_log(options: LogOptions, query: dict[str, str]) -> None:
