@@ -15,7 +15,7 @@ import os
 import socket
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from multiprocessing import get_context
@@ -30,6 +30,7 @@ from testbed.datapaths.iptables.render import is_large, state
 from testbed.datapaths.iptables.spelling import Spelling
 from testbed.machine import collecting, libc
 from testbed.machine.run import Result, run
+from testbed.proxier.addresses import parse_with_text
 from testbed.proxier.plan import Family, NodeFacts, NodePlan
 from testbed.proxier.proxier import Change, Proxier
 
@@ -37,9 +38,9 @@ FACTS = NodeFacts("node1", (ip_address("192.168.0.1"),), (ip_network("10.244.0.0
 BARE_SERVICES = {"nft": 1000, "legacy": 1 << 30}
 """Beyond so many Services the bare restore is not repeated here: with nft it takes minutes (141 s at 10,000)."""
 
-PAIRS = {1000: 9, 5000: 5}  # how often all is programmed, by Services
-LEAST_PAIRS = 4
-CHANGES = 15
+ROUNDS = 15  # of a row at most,
+ROW_SECONDS = 20.0  # as long as there is time for another one,
+LEAST_ROUNDS = 3  # and at least
 MIB = 1 << 20
 
 T = TypeVar("T")
@@ -125,11 +126,6 @@ class Case:
     services: int
     endpoints: int
 
-    @property
-    def pairs(self) -> int:
-        """How often all is programmed."""
-        return PAIRS.get(self.services, LEAST_PAIRS)
-
 
 @dataclass(frozen=True, slots=True)
 class Steps:
@@ -162,14 +158,25 @@ class Bench:
         return Steps(planned - start, applied.render_seconds, applied.restore_seconds, end - start)
 
 
+def rounds() -> Iterator[int]:
+    """1, 2, … for as long as a row may take, so that all of them end within six minutes on a busy machine, too."""
+    start = time.monotonic()
+    for number in range(1, ROUNDS + 1):
+        yield number
+        taken = time.monotonic() - start
+        if number >= LEAST_ROUNDS and taken * (number + 1) > ROW_SECONDS * number:
+            return
+
+
 def first_syncs(case: Case) -> list[Steps]:
-    """Program all Services into an empty node, in turn with the bare tool; then once more over its own rules."""
+    """Program all Services into an empty node, in turn with the bare tool."""
     told = objects(case.services, case.endpoints)
     gc.freeze()
     found = []
-    for pair in range(case.pairs):
+    for pair in rounds():
         bare = bare_restore(case, told) if pair % 2 else 0.0
         bench = Bench(case.variant)
+        parse_with_text.cache_clear()  # an agent that starts has read no address yet
         steps = bench.round(told, full=True)
         bare = bare or bare_restore(case, told)
         found.append(Steps(steps.plan, steps.render, steps.restore, steps.whole, bare))
@@ -208,7 +215,7 @@ def changes(case: Case) -> tuple[list[Steps], Steps, int]:
     bench.round(told, full=True)
     which = case.services // 2
     found = []
-    for shift in range(1, CHANGES + 1):
+    for shift in rounds():
         steps = bench.round(
             [("EndpointSlice", None, endpoint_slice(which, case.endpoints, shift))], full=False
         )
@@ -300,14 +307,16 @@ def print_changes(cases: Sequence[Case]) -> None:
         "\nOne endpoint moves, milliseconds (medians); and a full sync that finds nothing to mend, seconds\n"
     )
     print(
-        "| variant | Services | rules | plan | render | restore | whole | bare | whole/bare, 95 % | full again |"
+        "| variant | Services | rules | plan | render | restore | whole | bare | whole/bare, 95 % | pairs "
+        "| full again |"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for case in cases:
         found, again, rules = in_child(changes, case)
         small = " | ".join(f"{1e3 * median(found, name):.2f}" for name in ("plan", "render"))
         large = " | ".join(f"{1e3 * median(found, name):.0f}" for name in ("restore", "whole", "bare"))
-        print(row(case), f"{rules:,} | {small} | {large} | {ratio(found)} | {again.whole:.2f} |", flush=True)
+        figures = f"{rules:,} | {small} | {large} | {ratio(found)} | {len(found)} | {again.whole:.2f} |"
+        print(row(case), figures, flush=True)
 
 
 def print_memory(cases: Sequence[Case]) -> None:

@@ -195,7 +195,7 @@ class NodePlan:
 
     def ordered(self, family: Family) -> Iterator[ServicePlan]:
         """The service ports of one family in the order of their keys."""
-        return (self.services[key] for key in sorted(self.services) if key.family == family)
+        return (self.services[key] for key in sorted(key for key in self.services if key.family == family))
 
     def known_endpoints(self, family: Family) -> int:
         """How many endpoints there are behind the service ports of one family, usable or not."""

@@ -33,7 +33,8 @@ it took 15 s on a busy machine, and 2 s to write the chain anew."""
 @dataclass(frozen=True, slots=True)
 class Taste:
     """What a variant of the tool swallows best: at most `chains` chains in one input (None: any number), their
-    lines in the order of their names, `descending` or not. README, "How long it takes", says why.
+    lines and those of their rules in the order of their names, `descending` or not. README, "How long it takes",
+    says why.
     """
 
     chains: int | None
@@ -191,9 +192,9 @@ def difference(wanted: Ruleset, present: Ruleset) -> Edit:
 
 def _write(table: TableEdit, chain: str, rules: Sequence[str], present: Sequence[str]) -> None:
     """Write a chain anew. Refusals in it that are outdated stay behind the others until nat has changed, too."""
-    outdated = [rule for rule in present if _REFUSES.search(rule) and rule not in rules]
-    table.written[chain] = [*rules, *outdated]
-    if outdated:
+    table.written[chain] = rules
+    if outdated := [rule for rule in present if _REFUSES.search(rule) and rule not in rules]:
+        table.written[chain] = [*rules, *outdated]
         table.in_the_end[chain] = rules
 
 

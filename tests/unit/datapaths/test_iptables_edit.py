@@ -148,6 +148,8 @@ def test_chains_are_named_in_the_order_that_the_tool_likes(taste: Taste, ordered
     nat = text[text.index("*nat") :]
     chains = [line for line in nat if line[0] == ":"]
     assert chains == sorted(chains, reverse=ordered == "descending")
+    named = [line.split()[1] for line in nat if line.startswith("-A")]
+    assert named == sorted(named, reverse=ordered == "descending")
 
 
 def tables(edit: Edit) -> list[str]:

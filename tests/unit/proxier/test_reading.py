@@ -41,7 +41,11 @@ def test_addresses_are_read_leniently(text: str, expected: str) -> None:
     assert parse_address(text) == ip_address(expected)
 
 
-@pytest.mark.parametrize("text", ["", "10.0.0", "10.0.0.256", "web", "10.0.0.1/24", "0x10.0.0.1"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "10", "10.0.0", "10.0.0.256", "10.0.0.1.2", "web", "10.0.0.1/24", "0x10.0.0.1", "10.0.0.1 "]
+    + ["10.0.0.1\n", "10.0.0.1\0", "\uff11\uff10.0.0.1", "\udcff"],
+)
 def test_what_is_no_address_is_none(text: str) -> None:
     assert parse_address(text) is None
 
