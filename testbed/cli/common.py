@@ -116,6 +116,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 node`, `3 nodes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def split_target(word: str) -> tuple[str, str]:
     """`KIND/NAME` apart; a bare name has no kind. Raises UsageError."""
     kind, slash, name = word.rpartition("/")

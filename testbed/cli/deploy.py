@@ -50,7 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
             state = client.call("wait", bar, timeout=arguments.timeout)
         undo.pop_all()
     seconds = time.monotonic() - start
-    print(
-        f"lab instance {arguments.name}: {len(cluster.nodes)} nodes, {state['ready']} pods ready in {seconds:.2f} s"
-    )
+    nodes, pods = common.counted(len(cluster.nodes), "node"), common.counted(state["ready"], "pod")
+    print(f"lab instance {arguments.name}: {nodes}, {pods} ready in {seconds:.2f} s")
     return 0

@@ -24,5 +24,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         common.print_json(state)
     else:
-        print(f"{state['ready']} pods ready, {state['synced']} nodes synced")
+        pods, nodes = common.counted(state["ready"], "pod"), common.counted(state["synced"], "node")
+        print(f"{pods} ready, {nodes} synced")
     return 0

@@ -8,6 +8,7 @@ over netlink. What people use Mininet for is kept: names, `cmd`, `popen`, links,
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ from mininet.net import Mininet
 from mininet.node import Host, Switch
 
 from testbed.machine.netns import Netns
+
+# Importing Mininet makes every later logger one of its kind, which writes each line twice, once without an end.
+logging.setLoggerClass(logging.Logger)
 
 # Mininet's own initialisation raises host-wide limits by sysctl; a lab instance changes nothing outside.
 Mininet.inited = True

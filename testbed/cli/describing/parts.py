@@ -83,10 +83,11 @@ def events(page: Page, obj: Object, client: Client) -> None:
         page.line("\t".join(_event(event, page.now)), 1)
 
 
-def _time(event: Object) -> str:
-    series = event.get("series") or {}
+def _time(event: Object) -> tuple[str, int]:
+    """When it was last; within one second, times being whole seconds, in the order in which they were told."""
+    series, metadata = event.get("series") or {}, event["metadata"]
     last = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
-    return last or event["metadata"].get("creationTimestamp") or ""
+    return last or metadata.get("creationTimestamp") or "", int(metadata.get("resourceVersion") or 0)
 
 
 def _event(event: Object, moment: datetime.datetime) -> tuple[str, ...]:

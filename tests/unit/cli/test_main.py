@@ -125,3 +125,8 @@ def test_ctrl_c_while_a_command_is_loaded_is_told_in_one_line() -> None:
     )
     done = run_command(code, subprocess.DEVNULL)
     assert (done.returncode, done.stderr) == (130, b"testbed: interrupted\n")
+
+
+@pytest.mark.parametrize(("number", "told"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes")])
+def test_things_are_counted_as_people_do(number: int, told: str) -> None:
+    assert common.counted(number, "node") == told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,8 @@ def test_many_hosts_on_one_node(net: LeanNet) -> None:
     for number in range(300):
         net.unplug(f"default_p{number}")
     assert len(net.hosts) == 2
+
+
+def test_loggers_stay_what_they_are() -> None:
+    """Mininet would make every logger one that writes its lines a second time, without an end."""
+    assert logging.getLoggerClass() is logging.Logger

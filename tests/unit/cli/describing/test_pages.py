@@ -61,6 +61,21 @@ def _tell(api: Served, pod: str) -> None:
         api.store.create(event)
 
 
+def test_events_of_one_second_stand_in_the_order_in_which_they_were_told(api: Served) -> None:
+    """Their names say nothing of time, and times are whole seconds."""
+    api.store.create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "told", "namespace": "shop"}}
+    )
+    told = api.client.get("ConfigMap", "shop", "told")
+    about = {"kind": "ConfigMap", "namespace": "shop", "name": "told", "uid": told["metadata"]["uid"]}
+    for name, reason in (("told.9", "First"), ("told.1", "Second")):
+        event = {"metadata": {"name": name, "namespace": "shop"}, "involvedObject": about, "reason": reason}
+        moment = {"lastTimestamp": "2026-11-23T11:55:00Z"}
+        api.store.create({"apiVersion": "v1", "kind": "Event", **event, **moment})
+    page = describe(told, api.client, NOW)
+    assert page.index("First") < page.index("Second")
+
+
 @pytest.mark.parametrize(("kind", "name"), KINDS_AND_NAMES)
 def test_a_page(api: Served, kind: str, name: str) -> None:
     namespace = "" if kind in ("Namespace", "Node", "ServiceCIDR") else "shop"
