@@ -5,7 +5,7 @@ Knows addresses of nodes and their part of the pod range. Knows no link and no n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any
 
@@ -14,12 +14,15 @@ from testbed.kube.objects import ClusterConfig, NodeConfig
 from testbed.kube.objects.addresses import NODE_POD_PREFIX, NODE_SUBNETS, IPNetwork
 from testbed.kube.store import Store
 
+NOTHING: Mapping[str, str] = {}
 NODE_CPUS = "1"  # the machine's are shared by all; equal shares are what topology hints need
 NOT_GIVEN = 3  # addresses of a pod range that no pod gets (cluster.network.PodAddresses)
 
 
-def create_nodes(store: Store, cluster: ClusterConfig) -> None:
+def create_nodes(store: Store, cluster: ClusterConfig, info: Mapping[str, str] = NOTHING) -> None:
     """Put a Node into the store for each of the cluster's that is not there. Raises UsageError.
+
+    `info` is what each says of its system (core/v1 NodeSystemInfo).
 
     The i-th node (from 0) has the i-th /24 (for IPv6 /64) of the pod range, and in the node network the host
     part i + 1: node1 is 192.168.0.1 with pods in 10.244.0.0/24.
@@ -31,7 +34,8 @@ def create_nodes(store: Store, cluster: ClusterConfig) -> None:
         for index, config in enumerate(cluster.nodes):
             if store.get("Node", "", config.name) is None:
                 addresses = [str(network[index + 1]) for network in networks]
-                store.create(_node(config, addresses, _pod_ranges(ranges, index), store.timestamp()))
+                node = _node(config, addresses, _pod_ranges(ranges, index), store.timestamp())
+                store.create({**node, "status": {**node["status"], "nodeInfo": dict(info)}} if info else node)
 
 
 def _pod_ranges(ranges: Sequence[IPNetwork], index: int) -> list[str]:

@@ -9,13 +9,12 @@ import platform
 from collections.abc import Iterable
 from typing import Any
 
-import testbed
 from testbed.kube.api.rest.answers import accepted
 from testbed.kube.api.rest.message import JSON, Request, Response, answer, dumps
 from testbed.kube.api.rest.routes import subresources
 from testbed.kube.objects import KINDS, Kind
+from testbed.kube.objects.version import GIT_VERSION, KUBERNETES
 
-KUBERNETES = ("1", "36", "0")
 """The version of Kubernetes whose behaviour is followed."""
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -160,11 +159,11 @@ def _response_kind(group: str, version: str, kind: str) -> dict[str, str]:
 
 
 def _version() -> dict[str, str]:
-    major, minor, patch = KUBERNETES
+    major, minor, _ = KUBERNETES
     return {
         "major": major,
         "minor": minor,
-        "gitVersion": f"v{major}.{minor}.{patch}+testbed.{testbed.__version__}",
+        "gitVersion": GIT_VERSION,
         "gitCommit": "",
         "gitTreeState": "",
         "buildDate": "1970-01-01T00:00:00Z",

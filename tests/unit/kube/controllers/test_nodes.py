@@ -78,3 +78,13 @@ def test_range_that_is_too_narrow_is_refused() -> None:
     config = ClusterConfig("test", tuple(NodeConfig(f"node{n}") for n in range(3)), networking)
     with pytest.raises(UsageError, match="10.244.0.0/23 has no /24 for node 3"):
         nodes(config)
+
+
+def test_what_they_run_on_is_what_they_are_told() -> None:
+    store = Store()
+    create_nodes(store, cluster(nodes=2), {"kernelVersion": "6.1.0"})
+    assert [n["status"]["nodeInfo"] for n in store.list("Node")] == [{"kernelVersion": "6.1.0"}] * 2
+
+
+def test_nobody_tells_them() -> None:
+    assert "nodeInfo" not in stored(nodes(cluster()), "Node", "node1", "")["status"]
