@@ -1,6 +1,6 @@
-"""`testbed rollout`: how far a change of a Deployment, StatefulSet or DaemonSet is; begin it anew.
+"""`testbed rollout`: how far a change of a Deployment, StatefulSet or DaemonSet is; its history, and back.
 
-Follows kubectl's `rollout status` and `rollout restart`.
+Follows kubectl's `rollout status|history|undo|pause|resume|restart`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from testbed.cli import common
+from testbed.cli.describing.containers import template
+from testbed.cli.describing.page import Page
 from testbed.cli.resources import selection
+from testbed.cli.resources.revisions import chosen, revisions, undo
 from testbed.cli.resources.selection import qualified
+from testbed.cli.table import table
 from testbed.errors import TestbedError, UsageError
 from testbed.kube.client import Client
 from testbed.kube.objects import Kind
@@ -33,13 +37,15 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument(
         "--timeout", type=common.seconds, default=0.0, help="status: to wait at most (0: for ever)"
     )
-    parser.add_argument("verb", choices=("status", "restart"))
+    parser.add_argument("--revision", type=int, default=0, help="history: the template of this one")
+    parser.add_argument("--to-revision", type=int, default=0, help="undo: to this one (0: the one before)")
+    parser.add_argument("verb", choices=tuple(VERBS))
     parser.add_argument("words", nargs="+", metavar="KIND NAME | KIND/NAME ...")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Tell of each, or begin each anew; exit code 1 if a rollout has failed or takes too long."""
+    """Do it with each; exit code 1 if it cannot be done, or a rollout has failed or takes too long."""
     with common.api(arguments.name) as client:
         return act(client, arguments)
 
@@ -52,18 +58,58 @@ def act(client: Client, arguments: argparse.Namespace) -> int:
         if not each.names:
             raise UsageError(f"rollout {arguments.verb}: give KIND/NAME")
         for name in each.names:
-            if arguments.verb == "restart":
-                _restart(client, each.kind, arguments.namespace, name)
-            else:
-                _follow(client, each.kind, name, arguments)
+            VERBS[arguments.verb](client, each.kind, name, arguments)
     return 0
 
 
-def _restart(client: Client, kind: Kind, namespace: str, name: str) -> None:
+def _restart(client: Client, kind: Kind, name: str, arguments: argparse.Namespace) -> None:
+    if client.get(kind, arguments.namespace, name)["spec"].get("paused"):
+        raise TestbedError(
+            f"{qualified(kind)} {name!r}: can't restart paused {kind.singular} (resume it first)"
+        )
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     metadata = {"annotations": {RESTARTED: now}}
-    client.patch(kind, namespace, name, {"spec": {"template": {"metadata": metadata}}})
+    client.patch(kind, arguments.namespace, name, {"spec": {"template": {"metadata": metadata}}})
     print(f"{qualified(kind)}/{name} restarted")
+
+
+def _history(client: Client, kind: Kind, name: str, arguments: argparse.Namespace) -> None:
+    """All revisions, or the template of one."""
+    found = revisions(client, client.get(kind, arguments.namespace, name))
+    if not arguments.revision:
+        print(f"{qualified(kind)}/{name}")
+        rows = [(str(revision.number), revision.cause) for revision in found]
+        print(table(("REVISION", "CHANGE-CAUSE"), rows) if rows else "No rollout history found.")
+        return
+    shown = next((revision for revision in found if revision.number == arguments.revision), None)
+    if shown is None:
+        raise TestbedError("unable to find the specified revision")
+    print(f"{qualified(kind)}/{name} with revision #{shown.number}")
+    page = Page(datetime.datetime.now(datetime.UTC))
+    template(page, shown.template)
+    print(page.text())
+
+
+def _undo(client: Client, kind: Kind, name: str, arguments: argparse.Namespace) -> None:
+    obj = client.get(kind, arguments.namespace, name)
+    if obj["spec"].get("paused"):
+        hint = f"resume it first with 'testbed rollout resume {kind.singular}/{name}' and try again"
+        raise TestbedError(f"you cannot rollback a paused {kind.singular}; {hint}")
+    revision = chosen(revisions(client, obj), arguments.to_revision, obj)
+    done = undo(client, obj, revision)
+    skipped = f"skipped rollback (current template already matches revision {revision.number})"
+    print(f"{qualified(kind)}/{name} {'rolled back' if done else skipped}")
+
+
+def _pause(client: Client, kind: Kind, name: str, arguments: argparse.Namespace) -> None:
+    """Pause or resume: meanwhile a Deployment's template may change as often as one likes."""
+    pauses = arguments.verb == "pause"
+    if kind.name != "Deployment":
+        raise UsageError(f"rollout {arguments.verb}: {kind.plural} cannot be paused, only deployments")
+    if bool(client.get(kind, arguments.namespace, name)["spec"].get("paused")) is pauses:
+        raise TestbedError(f"{qualified(kind)} {name!r} is {'already' if pauses else 'not'} paused")
+    client.patch(kind, arguments.namespace, name, {"spec": {"paused": pauses}})
+    print(f"{qualified(kind)}/{name} {'paused' if pauses else 'resumed'}")
 
 
 def _follow(client: Client, kind: Kind, name: str, arguments: argparse.Namespace) -> None:
@@ -150,4 +196,13 @@ STATUS: Mapping[str, Callable[[Object], tuple[str, bool]]] = {
     "Deployment": deployment_status,
     "DaemonSet": daemon_set_status,
     "StatefulSet": stateful_set_status,
+}
+
+VERBS: Mapping[str, Callable[[Client, Kind, str, argparse.Namespace], None]] = {
+    "status": _follow,
+    "history": _history,
+    "undo": _undo,
+    "pause": _pause,
+    "resume": _pause,
+    "restart": _restart,
 }

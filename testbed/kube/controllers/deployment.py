@@ -201,8 +201,11 @@ class _Sync:
         if self._new is None:
             return
         revision = max((history.revision(each) for each in self.old), default=0) + 1
-        if history.revision(self._new) < revision:
-            self._replace(self._new, history.with_revision(self._new, revision))
+        new = history.annotated(self._new, history.inherited(self.deployment))  # why it came is told later, too
+        if history.revision(new) < revision:
+            new = history.with_revision(new, revision)
+        if new != self._new:
+            self._replace(self._new, new)
         self.deployment = self._store.update(
             history.annotated(
                 self.deployment, {history.REVISION: str(history.revision(self._new_or_raise()))}

@@ -88,6 +88,7 @@ def _revision(owner: Object, name: str, suffix: str, number: int) -> dict[str, A
             "name": name,
             "namespace": owner["metadata"]["namespace"],
             "labels": {**labels, HASH: suffix},
+            "annotations": dict(owner["metadata"].get("annotations") or {}),  # the cause of the change, too
             "ownerReferences": [owner_reference(owner)],
         },
         # The form in which kubectl rollout reads it: a patch that replaces the template.
