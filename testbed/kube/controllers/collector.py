@@ -36,7 +36,9 @@ class Collector:
             uid = event.object["metadata"]["uid"]
             if event.type is EventType.DELETED:
                 suspects |= dict.fromkeys(sorted(self._dependents.get(uid, ())))
-            elif event.old is None or [*_owners(event.old)] != [*_owners(event.object)]:
+            elif event.object["metadata"].get("ownerReferences") and (
+                event.old is None or [*_owners(event.old)] != [*_owners(event.object)]
+            ):
                 suspects[key_of(event.object)] = None
         for key in suspects:
             obj = store.get(*key)

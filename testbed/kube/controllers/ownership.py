@@ -113,6 +113,8 @@ class Claims:
         self._dirty[uid] = None
 
     def _learn_dependent(self, event: Event) -> None:
+        if self._is_foreign(event.object) and (event.old is None or self._is_foreign(event.old)):
+            return
         known = self._known(event.object)
         if event.type is not EventType.DELETED and known is event.object:
             return  # our own writing
@@ -128,6 +130,11 @@ class Claims:
             self.touch(uid)
         else:
             self._touch_adopters(event.object)
+
+    def _is_foreign(self, dependent: Object) -> bool:
+        """True if an owner of another kind controls it (resolveControllerRef looks at the kind, too)."""
+        references = dependent["metadata"].get("ownerReferences", ())
+        return any(each.get("controller") and each["kind"] != self._kind for each in references)
 
     def _known(self, obj: Object) -> Object | None:
         return self._dependents.get(controller_uid(obj), {}).get(key_of(obj))

@@ -35,6 +35,8 @@ _CORDON = {"key": UNSCHEDULABLE_TAINT, "effect": "NoSchedule"}
 
 def matches_node(spec: Spec, node: Object) -> bool:
     """nodeSelector and required node affinity (plugin NodeAffinity)."""
+    if not spec.get("affinity") and not spec.get("nodeSelector"):
+        return True
     required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(_REQUIRED)
     return has_all(labels_of(node), spec.get("nodeSelector") or {}) and (
         required is None or any(term_matches(node, term) for term in required["nodeSelectorTerms"])
@@ -43,7 +45,9 @@ def matches_node(spec: Spec, node: Object) -> bool:
 
 def untolerated(spec: Spec, node: Object, effects: Collection[str]) -> list[Spec]:
     """The node's taints with one of these effects that the pod does not tolerate (plugin TaintToleration)."""
-    taints = node.get("spec", {}).get("taints") or ()
+    taints = node.get("spec", {}).get("taints")
+    if not taints:
+        return []
     return [taint for taint in taints if taint["effect"] in effects and not _tolerates(spec, taint)]
 
 

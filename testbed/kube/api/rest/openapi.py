@@ -11,10 +11,11 @@ import hashlib
 from typing import Any
 
 from testbed.kube.api.rest.answers import accepted
-from testbed.kube.api.rest.discovery import KUBERNETES, kinds_of, versions
+from testbed.kube.api.rest.discovery import kinds_of, versions
 from testbed.kube.api.rest.message import JSON, Request, Response, dumps
 from testbed.kube.objects import KINDS, Kind
 from testbed.kube.objects.schema import described_schema_of
+from testbed.kube.objects.version import KUBERNETES
 
 _ASKED = "application/com.github.proto-openapi.spec.v2{}v1.0+protobuf"
 PROTOBUF = _ASKED.format(".")  # the "@" that clients up to 1.26 ask with is no part of a media type
