@@ -10,6 +10,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import testbed
 from testbed import cli
@@ -22,6 +23,22 @@ HELPERS = frozenset({"main", "common", "table", "progress"})
 DASHES = "--"
 TAKE_THE_REST = (argparse.PARSER, argparse.REMAINDER)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help whose texts stand as they are written, and words of a command are told once, by their own notation."""
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        if isinstance(action.metavar, str) and " " in action.metavar:
+            return action.metavar if action.nargs == "+" else f"[{action.metavar}]"
+        return super()._format_args(action, default_metavar)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser, and those of its commands, with this help."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"formatter_class": Help, **settings})
 
 
 def entry() -> None:
@@ -97,9 +114,7 @@ def commands() -> list[str]:
 
 def _parser(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser | None]:
     """The parser of everything, and that of the command that is asked for."""
-    parser = argparse.ArgumentParser(
-        prog="testbed", description="See, measure and understand how Kubernetes moves a packet."
-    )
+    parser = Parser(prog="testbed", description="See, measure and understand how Kubernetes moves a packet.")
     parser.add_argument("--version", action="version", version=f"testbed {testbed.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # Only the command that is asked for is imported: `testbed get` should not pay for `testbed bench`.

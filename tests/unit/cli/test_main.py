@@ -130,3 +130,13 @@ def test_ctrl_c_while_a_command_is_loaded_is_told_in_one_line() -> None:
 @pytest.mark.parametrize(("number", "told"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes")])
 def test_things_are_counted_as_people_do(number: int, told: str) -> None:
     assert common.counted(number, "node") == told
+
+
+@pytest.mark.parametrize("name", commands())
+def test_help_tells_words_once(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not as argparse does by itself: `[KIND NAME ... ...]`, `KIND NAME [KIND NAME ...]`."""
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    usage = " ".join(capsys.readouterr().out.split("\n\n")[0].split())
+    assert "... ..." not in usage
+    assert usage.count("KIND NAME") <= 1
