@@ -11,7 +11,7 @@ from tests.generated.seeds import seeds
 
 @pytest.mark.parametrize("number", seeds(40))
 def test_nothing_goes_wrong(number: int) -> None:
-    play(number)
+    assert play(number).check_plan()
 
 
 def test_what_is_damaged_was_sound() -> None:

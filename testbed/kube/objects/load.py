@@ -22,6 +22,7 @@ from testbed.kube.objects.kinds import CLUSTER, KINDS
 from testbed.kube.objects.source import Manifest, Source
 from testbed.kube.objects.validate import checked
 
+MAX_CHARACTERS = 32 << 20  # of one text: some ten times 10,000 Services; YAML takes 20 times that in memory
 _ENDINGS = frozenset({".yaml", ".yml", ".json"})
 _STAND_ON_OTHERS = tuple(KINDS.keys() - {"Namespace"})  # what is asked may be no string, and have no hash
 _SERVER_FIELDS = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
@@ -105,18 +106,29 @@ def _texts(path: str, stdin: TextIO | None, mistakes: list[Mistake]) -> Iterator
         if stdin is None:
             mistakes.append(Mistake("-", 1, "", "there is no standard input here", "name a file"))
         else:
-            yield stdin.read(), "-"
+            yield from _limited(stdin, "-", mistakes)
         return
     files = _files(Path(path))
     if not files:
         mistakes.append(Mistake("", 0, "", f"{path}: no *.yaml, *.yml or *.json file in this directory"))
     for file in files:
         try:
-            yield file.read_text("utf-8-sig"), str(file)
+            with file.open(encoding="utf-8-sig") as opened:
+                yield from _limited(opened, str(file), mistakes)
         except OSError as error:
             mistakes.append(Mistake("", 0, "", f"{file}: {error.strerror}"))
         except ValueError as error:  # not UTF-8, or a path with a null byte in it
             mistakes.append(Mistake("", 0, "", f"{file}: {error}", "manifests are UTF-8 text"))
+
+
+def _limited(source: TextIO, name: str, mistakes: list[Mistake]) -> Iterator[tuple[str, str]]:
+    """The text of a file, if it is not so long that nobody can have meant it (a device has no end at all)."""
+    text = source.read(MAX_CHARACTERS + 1)
+    if len(text) > MAX_CHARACTERS:
+        message = f"longer than {MAX_CHARACTERS >> 20} MiB"
+        mistakes.append(Mistake(name, 1, "", message, "split it, and apply one part after the other"))
+    else:
+        yield text, name
 
 
 def _files(path: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import pytest
 
 from testbed.errors import ManifestErrors
 from testbed.kube.objects import load, load_text, read
+from testbed.kube.objects.load import MAX_CHARACTERS
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {{name: {}}}\nspec: {{ports: [{{port: 80}}]}}\n"
 DUMP = Path(__file__).parents[3] / "data" / "kube-proxy-dumps" / "objects.json"
@@ -156,3 +157,13 @@ def test_beside_mistakes_there_is_what_a_cluster_can_judge(texts: tuple[str, ...
     loaded = read(["-"], io.StringIO("---\n".join(texts)))
     assert [manifest.body["metadata"]["name"] for manifest in loaded.manifests] == sound
     assert loaded.mistakes
+
+
+def test_a_text_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(ManifestErrors, match="/dev/zero:1: longer than 32 MiB"):
+        load(["/dev/zero"])
+
+
+def test_standard_input_has_the_same_limit() -> None:
+    with pytest.raises(ManifestErrors, match="-:1: longer than 32 MiB"):
+        load(["-"], io.StringIO("#" * (MAX_CHARACTERS + 1)))
