@@ -11,9 +11,17 @@ from testbed.kube.client import Client
 MARKS = Marks("annotate", "annotations", "annotated", "annotated")
 
 
+EXAMPLES = """examples:
+  testbed annotate svc web service.kubernetes.io/topology-mode=Auto
+  testbed annotate svc web service.kubernetes.io/topology-mode-
+"""
+
+
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("annotate", help="change annotations", description=__doc__)
+    parser = subparsers.add_parser(
+        "annotate", help="change annotations", description=__doc__, epilog=EXAMPLES
+    )
     declare(parser)
     parser.set_defaults(run=run)
 

@@ -18,9 +18,18 @@ Object = dict[str, Any]
 DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 
 
+EXAMPLES = """examples:
+  testbed apply -f my-services.yaml --wait
+  testbed apply -f folder/ -n blue
+  kubectl get svc -o yaml | testbed apply -f - --dry-run
+"""
+
+
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("apply", help="create or change objects", description=__doc__)
+    parser = subparsers.add_parser(
+        "apply", help="create or change objects", description=__doc__, epilog=EXAMPLES
+    )
     common.add_name(parser)
     common.add_files(parser)
     parser.add_argument("-n", "--namespace", help="for objects that name none (default: default)")

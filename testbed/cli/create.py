@@ -14,9 +14,15 @@ from testbed.kube.objects import KINDS
 DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 
 
+EXAMPLES = """examples:
+  testbed create -f pod.yaml
+  testbed create namespace blue
+"""
+
+
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("create", help="new objects", description=__doc__)
+    parser = subparsers.add_parser("create", help="new objects", description=__doc__, epilog=EXAMPLES)
     common.add_name(parser)
     common.add_files(parser, required=False)
     common.add_choice(parser, "--dry-run", tuple(DRY_RUNS), "none", "only say what would be created")

@@ -21,9 +21,17 @@ FORCE = (
 DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 
 
+EXAMPLES = """examples:
+  testbed delete -f my-services.yaml
+  testbed delete pod web-1 --grace-period=1
+  testbed delete svc -l app=web
+  testbed delete deploy/web --cascade=orphan
+"""
+
+
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("delete", help="end objects", description=__doc__)
+    parser = subparsers.add_parser("delete", help="end objects", description=__doc__, epilog=EXAMPLES)
     common.add_name(parser)
     common.add_namespace(parser)
     common.add_files(parser, required=False)

@@ -13,10 +13,18 @@ from testbed.cluster import topologies
 from testbed.kube.objects import default_cluster
 from testbed.machine import collecting, sandbox
 
+EXAMPLES = """examples:
+  testbed deploy -t three-nodes
+  testbed deploy -f my-cluster/ --name mine
+  kubectl get svc,deploy -o yaml | testbed deploy -f - -f cluster.yaml
+"""
+
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("deploy", help="start a lab instance", description=__doc__)
+    parser = subparsers.add_parser(
+        "deploy", help="start a lab instance", description=__doc__, epilog=EXAMPLES
+    )
     common.add_name(parser)
     common.add_files(parser, required=False)
     parser.add_argument(

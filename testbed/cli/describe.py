@@ -14,10 +14,18 @@ from testbed.cli.resources.selection import Selected
 from testbed.errors import StatusError
 from testbed.kube.client import Client
 
+EXAMPLES = """examples:
+  testbed describe svc web
+  testbed describe node/node1
+  testbed describe pods -l app=web
+"""
+
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("describe", help="tell all about objects", description=__doc__)
+    parser = subparsers.add_parser(
+        "describe", help="tell all about objects", description=__doc__, epilog=EXAMPLES
+    )
     common.add_name(parser)
     common.add_namespace(parser)
     selection.add_selectors(parser)

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 HEADER = "# made by testbed kubeconfig; ends with the lab instance\n"
 
 
+EXAMPLES = """examples:
+  testbed kubeconfig -o lab.yaml
+  kubectl --kubeconfig lab.yaml get pods --watch
+"""
+
+
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("kubeconfig", help="let kubectl in", description=__doc__)
+    parser = subparsers.add_parser("kubeconfig", help="let kubectl in", description=__doc__, epilog=EXAMPLES)
     common.add_name(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write it there (mode 0600), not to the terminal"

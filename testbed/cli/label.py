@@ -11,9 +11,16 @@ from testbed.kube.client import Client
 MARKS = Marks("label", "labels", "labeled", "unlabeled")
 
 
+EXAMPLES = """examples:
+  testbed label pod web-1 app=other --overwrite
+  testbed label node node1 topology.kubernetes.io/zone=za
+  testbed label pods --all tier-
+"""
+
+
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("label", help="change labels", description=__doc__)
+    parser = subparsers.add_parser("label", help="change labels", description=__doc__, epilog=EXAMPLES)
     declare(parser)
     parser.set_defaults(run=run)
 

@@ -12,10 +12,15 @@ from testbed.cli.resources.selection import qualified
 from testbed.errors import UsageError
 from testbed.kube.client import Client
 
+EXAMPLES = """examples:
+  testbed patch svc web -p '{spec: {externalTrafficPolicy: Local}}'
+  testbed patch svc/web --type json -p '[{"op": "remove", "path": "/spec/selector"}]'
+"""
+
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("patch", help="change some fields", description=__doc__)
+    parser = subparsers.add_parser("patch", help="change some fields", description=__doc__, epilog=EXAMPLES)
     common.add_name(parser)
     common.add_namespace(parser)
     given = parser.add_mutually_exclusive_group(required=True)

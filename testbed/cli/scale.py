@@ -12,10 +12,15 @@ from testbed.errors import TestbedError, UsageError
 from testbed.kube.client import Client
 from testbed.kube.objects import KINDS, Kind
 
+EXAMPLES = """examples:
+  testbed scale deploy/web --replicas 5
+  testbed scale sts web --replicas 2 --current-replicas 3
+"""
+
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("scale", help="set a number of pods", description=__doc__)
+    parser = subparsers.add_parser("scale", help="set a number of pods", description=__doc__, epilog=EXAMPLES)
     common.add_name(parser)
     common.add_namespace(parser)
     selection.add_selectors(parser)

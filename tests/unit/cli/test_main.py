@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import IO
 import pytest
 
 from testbed.cli import common
-from testbed.cli.main import commands, main
+from testbed.cli.main import commands, main, parsed
 from testbed.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -140,3 +142,19 @@ def test_help_tells_words_once(name: str, capsys: pytest.CaptureFixture[str]) ->
     usage = " ".join(capsys.readouterr().out.split("\n\n")[0].split())
     assert "... ..." not in usage
     assert usage.count("KIND NAME") <= 1
+
+
+def examples() -> list[str]:
+    """Every command that the pages of help give as an example."""
+    pages = [importlib.import_module(f"testbed.cli.{name.replace('-', '_')}") for name in commands()]
+    texts = [getattr(page, "EXAMPLES", getattr(page, "EPILOG", "")) for page in pages]
+    return re.findall(r"(?<!\w)testbed .+?(?=  |$)", "\n".join(texts), re.MULTILINE)
+
+
+def test_there_are_examples() -> None:
+    assert len(examples()) > 20
+
+
+@pytest.mark.parametrize("line", examples())
+def test_an_example_is_a_command(line: str) -> None:
+    assert parsed(shlex.split(line)[1:]).run
