@@ -19,6 +19,7 @@ from testbed.kube.api.registry import Registry
 from testbed.kube.controllers import Manager, all_controllers, create_nodes
 from testbed.kube.objects import ClusterConfig, Manifest, NodeConfig, Source, load_text
 from testbed.kube.store import Object, Store
+from testbed.machine import collecting
 
 NODES = 10
 SETTLE_SECONDS = 120.0
@@ -77,6 +78,7 @@ def main() -> None:
     parser.add_argument("--pods", type=int, default=1_000)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
+    collecting.rarely()  # as the daemon does
     size = Size(arguments.services, arguments.pods)
     found: dict[str, list[float]] = {}
     for _ in range(arguments.repeats):

@@ -35,8 +35,15 @@ def owner_reference(owner: Object) -> dict[str, Any]:
 
 def short_hash(value: object, length: int) -> str:
     """A name's suffix that follows from a JSON value alone."""
-    number = int.from_bytes(hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest())
-    return "".join(SAFE[number // len(SAFE) ** place % len(SAFE)] for place in range(length))
+    base = len(SAFE)
+    number = (
+        int.from_bytes(hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()) % base**length
+    )
+    letters = []
+    for _ in range(length):
+        number, letter = divmod(number, base)
+        letters.append(SAFE[letter])
+    return "".join(letters)
 
 
 def condition_true(obj: Object, kind: str) -> bool:

@@ -68,6 +68,8 @@ def tolerates(toleration: Spec, taint: Spec) -> bool:
 
 def preference(spec: Spec, node: Object) -> tuple[int, int]:
     """How ill a node suits by taints (PreferNoSchedule) and by preferred node affinity: less is better."""
+    if not spec.get("affinity") and not node.get("spec", {}).get("taints"):
+        return 0, 0
     terms = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(_PREFERRED) or ()
     liked = sum(int(term["weight"]) for term in terms if term_matches(node, term["preference"]))
     return len(untolerated(spec, node, ("PreferNoSchedule",))), -liked
