@@ -15,7 +15,7 @@ from testbed.cli import common
 from testbed.cli.describing.containers import template
 from testbed.cli.describing.page import Page
 from testbed.cli.resources import selection
-from testbed.cli.resources.revisions import chosen, revisions, undo
+from testbed.cli.resources.revisions import chosen, revisions, undo, with_cause
 from testbed.cli.resources.selection import qualified
 from testbed.cli.table import table
 from testbed.errors import TestbedError, UsageError
@@ -86,7 +86,7 @@ def _history(client: Client, kind: Kind, name: str, arguments: argparse.Namespac
         raise TestbedError("unable to find the specified revision")
     print(f"{qualified(kind)}/{name} with revision #{shown.number}")
     page = Page(datetime.datetime.now(datetime.UTC))
-    template(page, shown.template)
+    template(page, with_cause(shown))
     print(page.text())
 
 

@@ -6,6 +6,7 @@ Runs as process 1 of its sandbox. What it can be asked is in `verbs.py`.
 from __future__ import annotations
 
 import logging
+import resource
 import threading
 import time
 from collections.abc import Sequence
@@ -158,6 +159,8 @@ def run(
     """Be the daemon, for ever: `sandbox.start` calls this in process 1. The objects are there from the start."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     collecting.rarely()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a container with a command costs four files
     daemon = Daemon(name, folder, cluster)
     threading.excepthook = daemon.health.thread_died
     api = ApiSockets(folder, name, daemon.make_api)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.waiting import until
 
 SECONDS = 20.0  # how long a condition may take to come true on a busy machine
 POD = ("default", "web")
+LINES = 400_000  # some 20 MB with their times: two rotations
 
 
 class Container:
@@ -26,6 +28,8 @@ class Container:
     def __init__(self, processes: HostProcesses, netns: str, folder: Path, name: str, script: str) -> None:
         self._exits: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._read, self._name = LogReader(folder), name
+        self.over = threading.Event()
+        self.followed: list[bytes] = []
         self.log = log_path(folder, POD, name, 0)
         spec = ProcessSpec(("sh", "-c", script), {}, "", netns, "web", self.log)
         self.process: HostProcess = processes.start(spec, self._exits.put)
@@ -35,6 +39,17 @@ class Container:
 
     def text(self) -> str:
         return b"".join(self._read(LogQuestion(POD, self._name))).decode()
+
+    def follow(self) -> threading.Thread:
+        """Gather its lines in `followed` until it is over and all is read."""
+        question = LogQuestion(POD, self._name, goes_on=lambda: not self.over.is_set())
+
+        def gather() -> None:
+            self.followed = b"".join(self._read(question)).split()
+
+        thread = threading.Thread(target=gather)
+        thread.start()
+        return thread
 
     def said(self, text: str) -> None:
         until(lambda: text in self.text(), f"{text!r} in the log", SECONDS)
@@ -94,3 +109,13 @@ def test_a_container_that_floods_hinders_nobody_and_fills_nothing(run: Run) -> N
     files = [flood.log, *rotated(flood.log)]
     assert len(files) == AS_KUBELET.max_files
     assert max(each.stat().st_size for each in files) < AS_KUBELET.max_bytes * 1.1
+
+
+def test_who_follows_a_flood_gets_every_line(run: Run) -> None:
+    container = run("app", f"seq {LINES}")
+    followed = container.follow()
+    assert container.code() == 0
+    container.over.set()
+    followed.join(SECONDS)
+    assert rotated(container.log)
+    assert container.followed == [f"{number}".encode() for number in range(1, LINES + 1)]

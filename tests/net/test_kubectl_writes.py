@@ -204,6 +204,20 @@ def test_rollout_of_a_new_image_and_back(kubectl: Kubectl) -> None:
     kubectl.ok("rollout", "status", "deployment/shop", f"--timeout={SECONDS:g}s")
 
 
+def test_history_and_undo_to_a_revision(kubectl: Kubectl) -> None:
+    kubectl.ok("apply", "-f", "-", stdin=deployment())
+    for cause, image in (("first", "served"), ("second", "other"), ("third", "third")):
+        kubectl.ok("set", "image", "deployment/shop", f"app={image}")
+        kubectl.ok("annotate", "deployment/shop", f"kubernetes.io/change-cause={cause}", "--overwrite")
+        kubectl.ok("rollout", "status", "deployment/shop", f"--timeout={SECONDS:g}s")
+    rows = kubectl.ok("rollout", "history", "deployment/shop").splitlines()[2:]
+    assert [row.split() for row in rows if row] == [["1", "first"], ["2", "second"], ["3", "third"]]
+    kubectl.ok("rollout", "undo", "deployment/shop", "--to-revision=1")
+    found = kubectl.object("deployment", "shop")
+    assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "served"
+    assert found["metadata"]["annotations"]["kubernetes.io/change-cause"] == "first"
+
+
 def test_wait_for_what_does_not_come(kubectl: Kubectl) -> None:
     kubectl.ok("create", "-f", "-", stdin=m.text(m.pod("a", spec={"nodeSelector": {"none": "such"}})))
     done = kubectl.run("wait", "--for=condition=Ready", "pod/a", "--timeout=1s")
@@ -214,6 +228,26 @@ def test_logs(kubectl: Kubectl) -> None:
     kubectl.ok("create", "-f", "-", stdin=m.text(m.pod("a", **COMMANDED)))
     until(lambda: kubectl.run("logs", "a").stdout == "one\ntwo\n", "the pod to write")
     assert kubectl.ok("logs", "a", "--tail=1") == "two\n"
+
+
+def test_logs_have_times(kubectl: Kubectl) -> None:
+    kubectl.ok("create", "-f", "-", stdin=m.text(m.pod("a", **COMMANDED)))
+    until(lambda: kubectl.run("logs", "a").stdout == "one\ntwo\n", "the pod to write")
+    stamps = [line.split()[0] for line in kubectl.ok("logs", "a", "--timestamps").splitlines()]
+    assert stamps == sorted(stamps)
+    assert kubectl.ok("logs", "a", "--since=1h") == "one\ntwo\n"
+    assert kubectl.ok("logs", "a", f"--since-time={stamps[0][:4]}-12-31T23:59:59Z") == ""
+
+
+def test_logs_of_the_life_before(kubectl: Kubectl) -> None:
+    marked = {"command": ["sh", "-c", "cat /proc/sys/kernel/random/uuid; exec sleep 1000"]}
+    kubectl.ok("create", "-f", "-", stdin=m.text(m.pod("a", **marked)))
+    until(lambda: kubectl.run("logs", "a").stdout, "the pod to write")
+    before = kubectl.ok("logs", "a")
+    pid = kubectl.object("pod", "a")["status"]["containerStatuses"][0]["containerID"].partition("://")[2]
+    kubectl.lab.ok("exec", "node/node1", "--", "kill", "-9", pid)
+    until(lambda: kubectl.run("logs", "a").stdout not in ("", before), "the next life")
+    assert kubectl.ok("logs", "a", "--previous") == before
 
 
 def test_logs_followed_until_the_pod_ends(kubectl: Kubectl) -> None:

@@ -68,6 +68,15 @@ def chosen(found: Sequence[Revision], number: int, obj: Object) -> Revision:
     return found[-2]
 
 
+def with_cause(revision: Revision) -> Object:
+    """Its template, with why it came among the annotations, as kubectl shows it."""
+    if not revision.cause:
+        return revision.template
+    metadata = revision.template.get("metadata") or {}
+    annotations = {**(metadata.get("annotations") or {}), CAUSE: revision.cause}
+    return {**revision.template, "metadata": {**metadata, "annotations": annotations}}
+
+
 def undo(client: Client, obj: Object, revision: Revision) -> bool:
     """Give a workload the template of a revision; False if it has that already."""
     metadata = obj["metadata"]

@@ -24,11 +24,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from testbed.cluster.kubelet.contract import Argv, ProcessSpec
-from testbed.cluster.kubelet.pump import READ_BYTES, Output
+from testbed.cluster.kubelet.pump import Output
 from testbed.errors import CommandFailed, TestbedError
 from testbed.machine.netns import FOLDER, Netns
 
-REST = 4.0  # times as long as a round of pumping took, while containers write without end: a fifth of a processor
+REST = 4.0  # times as long as pumping took: containers that write without end take a fifth of a processor, no more
 WORLD = ("unshare", "--uts", "--mount", "--propagation=slave", "--pid", "--")
 # With anything after the program, sh does not exec it; that it was "Killed" is nothing that the container wrote.
 WAIT = ("sh", "-c", 'exec 3>&2 2>/dev/null; (exec "$@" 2>&3 3>&-); exit $?', "container")
@@ -209,22 +209,20 @@ class HostProcesses:
         while not self._stopping.is_set():
             ready = [descriptor for descriptor, _ in self._epoll.poll()]
             begin = time.monotonic()
-            flooded = self._pump(descriptor for descriptor in ready if descriptor in self._outputs)
+            moved = self._pump(descriptor for descriptor in ready if descriptor in self._outputs)
             for pidfd in ready:
                 if pidfd in self._running:
                     self._bury(pidfd)
-            if flooded:
+            if moved:
                 self._stopping.wait(REST * (time.monotonic() - begin))
 
     def _pump(self, ready: Iterable[int]) -> bool:
-        """One read of each, so that nobody waits for a container that writes without end; True if one does."""
-        flooded = False
+        """One read of each, so that nobody waits for a container that writes without end; True if there was any."""
+        reader = None
         for reader in ready:
-            moved = self._outputs[reader].pump(reader)
-            flooded |= moved == READ_BYTES
-            if moved < 0:
+            if self._outputs[reader].pump(reader) < 0:
                 self._forget(reader).close(reader)
-        return flooded
+        return reader is not None
 
     def _bury(self, pidfd: int) -> None:
         with self._lock:
