@@ -64,6 +64,7 @@ def _node(config: NodeConfig, addresses: list[str], pod_ranges: list[str], now: 
         "status": "True",
         "reason": "KubeletReady",
         "message": "kubelet is posting ready status",
+        "lastHeartbeatTime": now,
         "lastTransitionTime": now,
     }
     internal = [{"type": "InternalIP", "address": address} for address in addresses]

@@ -61,6 +61,12 @@ def test_ready() -> None:
     assert condition_true(stored(nodes(cluster()), "Node", "node1", ""), "Ready")
 
 
+def test_the_condition_has_its_times() -> None:
+    """kubectl prints the year 1 for a heartbeat that is not told."""
+    (ready,) = stored(nodes(cluster()), "Node", "node1", "")["status"]["conditions"]
+    assert ready["lastHeartbeatTime"] == ready["lastTransitionTime"] != ""
+
+
 @pytest.mark.parametrize(("family", "room"), [("dual", "253"), ("ipv4", "253"), ("ipv6", str(2**64 - 3))])
 def test_room_for_as_many_pods_as_have_addresses(family: str, room: str) -> None:
     status = stored(nodes(cluster(family)), "Node", "node1", "")["status"]
