@@ -15,7 +15,7 @@ from testbed.kube.controllers.events import warn
 from testbed.kube.controllers.selectors import Labels, has_all, labels_of
 from testbed.kube.controllers.slices import SERVICE_NAME, Changes, Group, arrange, managed
 from testbed.kube.controllers.topology import ZONE, automatic, cpu_ratios, dealt_out, distributed
-from testbed.kube.store import Event, EventType, Key, Object, Store, key_of
+from testbed.kube.store import Event, EventType, Key, Object, Store, key_of, terminating
 
 TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 
@@ -70,7 +70,10 @@ class EndpointSliceController:
                 self._drop_endpoints(store, name)
             elif selector_of(service):
                 pods = self._as_seen(name, service)
-                self._write(store, name, self._changes(store, name, service, pods))
+                changes = self._changes(store, name, service, pods)
+                if terminating(service):  # the collector deletes them: neither would find a rest
+                    changes.create.clear()
+                self._write(store, name, changes)
                 self._write_endpoints(store, name, endpoints_object(service, pods, self._endpoints.get(name)))
         self._dirty.clear()
 

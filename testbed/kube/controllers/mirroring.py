@@ -13,7 +13,7 @@ from testbed.kube.controllers.events import warn
 from testbed.kube.controllers.metadata import owner_reference, short_hash
 from testbed.kube.controllers.selectors import labels_of
 from testbed.kube.controllers.slices import MANAGED_BY, SERVICE_NAME
-from testbed.kube.store import Event, EventType, Key, Object, Store, key_of
+from testbed.kube.store import Event, EventType, Key, Object, Store, key_of, terminating
 
 MANAGER = "endpointslicemirroring-controller.k8s.io"
 SKIP = "endpointslice.kubernetes.io/skip-mirror"
@@ -64,6 +64,9 @@ class MirroringController:
     def _sync(self, store: Store, name: Name) -> None:
         service, endpoints = store.get("Service", *name), store.get("Endpoints", *name)
         wanted: dict[Key, dict[str, Any]] = {}
+        coming = endpoints is not None and not terminating(
+            endpoints
+        )  # else the collector deletes what is made
         if service is not None and endpoints is not None and mirrored(service, endpoints):
             wanted = {key_of(slice_): slice_ for slice_ in _slices_of(endpoints)}
             self._warn(store, endpoints)
@@ -73,7 +76,7 @@ class MirroringController:
             store.delete(*key)
         for key, slice_ in wanted.items():
             old = known.get(key)
-            if old is None and store.get(*key) is None:
+            if old is None and coming and store.get(*key) is None:
                 known[key] = store.create(slice_)
             elif old is not None:
                 known[key] = store.update(

@@ -8,7 +8,7 @@ import pytest
 
 from testbed.kube.controllers.collector import FOREGROUND, ORPHAN
 from testbed.kube.store import end, terminating
-from tests.unit.kube.api.builders import deployment, namespace, pod, service
+from tests.unit.kube.api.builders import deployment, manifest, namespace, pod, service
 from tests.unit.kube.controllers.playground import Playground
 
 
@@ -126,3 +126,19 @@ def test_in_the_foreground_dependents_go_first(play: Playground) -> None:
     for name in pods:
         play.gone(name)
     assert (play.names("ReplicaSet"), play.names("Deployment")) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("Service", "web"), ("Service", "manual"), ("Endpoints", "manual")]
+)
+def test_slices_of_what_goes_in_the_foreground_are_not_made_anew(kind: str, name: str) -> None:
+    """The finalizer of somebody else keeps the owner for a while."""
+    play = Playground()
+    address = {"addresses": [{"ip": "10.244.0.9"}], "ports": [{"port": 80}]}
+    play.apply(service(), pod("web-1"), service("manual", selector={}))
+    play.apply(manifest("Endpoints", "manual", namespace="default", subsets=[address]))
+    play.all_ready()
+    assert play.slices(name)
+    end(play.store, play.get(kind, name), finalizers=(FOREGROUND, "example.com/mine"))
+    play.settle()
+    assert terminating(play.get(kind, name))
