@@ -133,8 +133,10 @@ class Claims:
 
     def _is_foreign(self, dependent: Object) -> bool:
         """True if an owner of another kind controls it (resolveControllerRef looks at the kind, too)."""
-        references = dependent["metadata"].get("ownerReferences", ())
-        return any(each.get("controller") and each["kind"] != self._kind for each in references)
+        references = dependent["metadata"].get("ownerReferences")
+        return bool(references) and any(
+            each.get("controller") and each["kind"] != self._kind for each in references
+        )
 
     def _known(self, obj: Object) -> Object | None:
         return self._dependents.get(controller_uid(obj), {}).get(key_of(obj))
