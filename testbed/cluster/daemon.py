@@ -20,7 +20,7 @@ from testbed.cluster.kubelet.contract import Machinery
 from testbed.cluster.kubelet.kubelets import Kubelets, real_machinery
 from testbed.cluster.kubeproxy.proxy import KubeProxies
 from testbed.cluster.network import ClusterNetwork
-from testbed.cluster.nodeinfo import node_info
+from testbed.cluster.nodeinfo import memory, node_info
 from testbed.cluster.podserver.client import PodServer
 from testbed.cluster.readiness import Readiness
 from testbed.cluster.sentry import Sentry
@@ -71,7 +71,7 @@ class Daemon:
     def start(self, manifests: Sequence[Manifest]) -> None:
         """Nodes, network, objects, controllers, kubelets, agents; pods follow as objects come."""
         Reaper().start()
-        create_nodes(self.store, self.cluster, node_info())
+        create_nodes(self.store, self.cluster, node_info(), memory())
         self.network.build(self.store.list("Node"))
         self.registry.apply(manifests)
         self._make_agents()

@@ -36,6 +36,11 @@ def node_info() -> Mapping[str, str]:
     }
 
 
+def memory() -> str:
+    """The machine's memory as a quantity, in Ki. Every node has all of it, as every node of kind has."""
+    return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 1024}Ki"
+
+
 def _os_image() -> str:
     """The distribution's name for itself, e.g. `Debian GNU/Linux 12 (bookworm)`; empty where there is none."""
     try:

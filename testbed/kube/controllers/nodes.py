@@ -19,10 +19,12 @@ NODE_CPUS = "1"  # the machine's are shared by all; equal shares are what topolo
 NOT_GIVEN = 3  # addresses of a pod range that no pod gets (cluster.network.PodAddresses)
 
 
-def create_nodes(store: Store, cluster: ClusterConfig, info: Mapping[str, str] = NOTHING) -> None:
+def create_nodes(
+    store: Store, cluster: ClusterConfig, info: Mapping[str, str] = NOTHING, memory: str = "0"
+) -> None:
     """Put a Node into the store for each of the cluster's that is not there. Raises UsageError.
 
-    `info` is what each says of its system (core/v1 NodeSystemInfo).
+    `info` is what each says of its system (core/v1 NodeSystemInfo), `memory` how much it has, as a quantity.
 
     The i-th node (from 0) has the i-th /24 (for IPv6 /64) of the pod range, and in the node network the host
     part i + 1: node1 is 192.168.0.1 with pods in 10.244.0.0/24.
@@ -35,6 +37,8 @@ def create_nodes(store: Store, cluster: ClusterConfig, info: Mapping[str, str] =
             if store.get("Node", "", config.name) is None:
                 addresses = [str(network[index + 1]) for network in networks]
                 node = _node(config, addresses, _pod_ranges(ranges, index), store.timestamp())
+                for room in ("capacity", "allocatable"):
+                    node["status"][room]["memory"] = memory
                 store.create({**node, "status": {**node["status"], "nodeInfo": dict(info)}} if info else node)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from testbed.cluster.nodeinfo import node_info
+from pathlib import Path
+
+from testbed.cluster.nodeinfo import memory, node_info
 from testbed.machine.run import run
 
 FIELDS = {
@@ -23,3 +25,8 @@ def test_what_is_not_kubernetes_own_says_so() -> None:
     info = node_info()
     assert "testbed" in info["kubeletVersion"]
     assert info["containerRuntimeVersion"].startswith("testbed://")
+
+
+def test_memory_is_the_machines() -> None:
+    total = Path("/proc/meminfo").read_text().split()[1]
+    assert memory() == f"{total}Ki"

@@ -70,7 +70,7 @@ def test_the_condition_has_its_times() -> None:
 @pytest.mark.parametrize(("family", "room"), [("dual", "253"), ("ipv4", "253"), ("ipv6", str(2**64 - 3))])
 def test_room_for_as_many_pods_as_have_addresses(family: str, room: str) -> None:
     status = stored(nodes(cluster(family)), "Node", "node1", "")["status"]
-    assert status["capacity"] == status["allocatable"] == {"cpu": "1", "pods": room}
+    assert status["capacity"] == status["allocatable"] == {"cpu": "1", "memory": "0", "pods": room}
 
 
 def test_nodes_that_are_there_are_left_alone() -> None:
@@ -94,3 +94,11 @@ def test_what_they_run_on_is_what_they_are_told() -> None:
 
 def test_nobody_tells_them() -> None:
     assert "nodeInfo" not in stored(nodes(cluster()), "Node", "node1", "")["status"]
+
+
+def test_memory_is_what_they_are_told() -> None:
+    """Without any, kubectl describes a pod's share of it as -9223372036854775808 %."""
+    store = Store()
+    create_nodes(store, cluster(), memory="8Gi")
+    status = stored(store, "Node", "node1", "")["status"]
+    assert (status["capacity"]["memory"], status["allocatable"]["memory"]) == ("8Gi", "8Gi")
