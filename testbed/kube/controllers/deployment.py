@@ -201,7 +201,8 @@ class _Sync:
         if self._new is None:
             return
         revision = max((history.revision(each) for each in self.old), default=0) + 1
-        new = history.annotated(self._new, history.inherited(self.deployment))  # why it came is told later, too
+        # Why it came may be told later, too.
+        new = history.annotated(self._new, history.inherited(self.deployment))
         if history.revision(new) < revision:
             new = history.with_revision(new, revision)
         if new != self._new:
