@@ -118,7 +118,7 @@ def test_a_pod_with_a_command_has_its_environment(lab: Command, of: str) -> None
 
 def test_a_pod_with_a_command_has_a_log(lab: Command) -> None:
     [log] = [path for path in lab.folder.glob("pods/**/*") if path.is_file() and "real" in str(path)]
-    assert log.read_text() == "begun by hello\n"
+    assert log.read_text().split(" ", 1)[1] == "stdout F begun by hello\n"
 
 
 def test_what_writes_into_a_closed_pipe_ends_silently(lab: Command) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.kube.controllers.deployment import HASH
-from testbed.kube.controllers.revisionhistory import REVISION
+from testbed.kube.controllers.revisionhistory import REVISION, annotated
 from testbed.kube.store import Object, end, terminating
 from tests.unit.kube.api.builders import deployment
 from tests.unit.kube.controllers.playground import Playground
@@ -63,6 +63,16 @@ def test_annotations_of_the_template_are_the_pods(play: Playground) -> None:
     play.apply(deployment("web", template={"metadata": metadata, "spec": {"containers": [{"name": "main"}]}}))
     new = [play.get("Pod", name)["metadata"].get("annotations") for name in play.living()]
     assert {"note": "yes"} in new
+
+
+def test_why_it_came_may_be_told_later(play: Playground) -> None:
+    """`kubectl annotate` after the change (`SetNewReplicaSetAnnotations`)."""
+    play.store.mutate(
+        "Deployment", "default", "web", lambda obj: annotated(obj, {"kubernetes.io/change-cause": "so"})
+    )
+    play.settle()
+    (found,) = play.store.list("ReplicaSet")
+    assert found["metadata"]["annotations"]["kubernetes.io/change-cause"] == "so"
 
 
 @pytest.mark.parametrize("replicas", [5, 1, 0])

@@ -60,20 +60,19 @@ def test_a_container_that_has_written_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "last", "restarts", "query", "expected"),
+    ("life", "query", "expected"),
     [
-        (RUNNING, ENDED, 1, "", b"second\n"), (RUNNING, ENDED, 1, "?previous=true", b"first\n"),
-        (ENDED, {}, 0, "", b"first\n"), (ENDED, ENDED, 1, "?previous=true", b"first\n"),
-        (BACK_OFF, ENDED, 1, "", b"second\n"), (BACK_OFF, ENDED, 1, "?previous=true", b"second\n"),
-        (STARTING, ENDED, 2, "", b"second\n"), (STARTING, ENDED, 2, "?previous=true", b"second\n"),
+        ((RUNNING, ENDED, 1), "", b"second\n"), ((RUNNING, ENDED, 1), "?previous=true", b"first\n"),
+        ((ENDED, {}, 0), "", b"first\n"), ((ENDED, ENDED, 1), "?previous=true", b"first\n"),
+        ((BACK_OFF, ENDED, 1), "", b"second\n"), ((BACK_OFF, ENDED, 1), "?previous=true", b"second\n"),
+        ((STARTING, ENDED, 2), "", b"second\n"), ((STARTING, ENDED, 2), "?previous=true", b"second\n"),
     ],
 )  # fmt: skip
-def test_lives(
-    tmp_path: Path, state: Mapping[str, Any], last: Mapping[str, Any], restarts: int, query: str, expected: bytes
-) -> None:  # fmt: skip
+def test_lives(tmp_path: Path, life: tuple[Any, Any, int], query: str, expected: bytes) -> None:
+    """State, last state and restarts, as the pod's status tells them."""
     made = with_pod(tmp_path, "first\n")
     write(tmp_path, "second\n", restart=1)
-    set_state(made.store, state=state, last=last, restarts=restarts)
+    set_state(made.store, "a", *life)
     assert body(made.ask("GET", LOG + query)) == expected
 
 
