@@ -89,9 +89,6 @@ class Handler(BaseHTTPRequestHandler):
         if self.request_version == "HTTP/0.9":  # a first line of two words, and an answer without a head
             self.request_version = self.protocol_version
             raise status.bad_request("the first line of a request ends with HTTP/1.1")
-        if self.request_version == "HTTP/0.9":  # a first line of two words, and an answer without a head
-            self.request_version = self.protocol_version
-            raise status.bad_request("the first line of a request ends with HTTP/1.1")
         self._check_token()
         target = urlsplit(self.path)
         try:
