@@ -134,7 +134,9 @@ class Witness:
     def _changes(self) -> str:
         """What came to the host and what went from it, by kind."""
         now = host(self.command)
-        parts = [(kind, sorted(now[kind] - was), sorted(was - now[kind])) for kind, was in self.before.items()]
+        parts = [
+            (kind, sorted(now[kind] - was), sorted(was - now[kind])) for kind, was in self.before.items()
+        ]
         return "; ".join(f"{kind}: came {came}, went {went}" for kind, came, went in parts if came or went)
 
 

@@ -22,7 +22,8 @@ from testbed.kube.objects.kinds import CLUSTER, KINDS
 from testbed.kube.objects.source import Manifest, Source
 from testbed.kube.objects.validate import checked
 
-MAX_CHARACTERS = 32 << 20  # of one text: several times 10,000 Services; the worst takes 200 times that in memory
+# Of one text: several times 10,000 Services; the worst takes 200 times that in memory.
+MAX_CHARACTERS = 32 << 20
 _ENDINGS = frozenset({".yaml", ".yml", ".json"})
 _STAND_ON_OTHERS = tuple(KINDS.keys() - {"Namespace"})  # what is asked may be no string, and have no hash
 _SERVER_FIELDS = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
