@@ -66,6 +66,9 @@ def test_who_stops_reading_is_no_failure(lab: Command, words: tuple[str, ...]) -
         assert running.stdout is not None
         running.stdout.readline()
         running.stdout.close()
+        lab.ok(
+            "annotate", "pod", "counts", f"told-to={running.pid}", "--overwrite"
+        )  # a watch has to write again
         assert running.stderr is not None
         assert (running.wait(30.0), running.stderr.read()) == (0, "")
 
