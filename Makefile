@@ -11,7 +11,8 @@ CACHE := $(if $(shell test -w . && echo yes),build/cache,$(or $(TMPDIR),/tmp)/te
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 export RUFF_CACHE_DIR := $(CACHE)/ruff
 
-PYTEST := $(BIN)/pytest -n $(WORKERS)
+# Some tests take as long as thousands of others: a worker that is done takes over from one that is not.
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 PURE := -m "not kernel and not browser"
 
 .DEFAULT_GOAL := help
