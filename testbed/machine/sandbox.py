@@ -119,12 +119,21 @@ def start(name: str, daemon: Callable[[Path, Ready], None]) -> Instance:
         reading, writing = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
-        child = os.fork()
+        child = _fork()
         if child == 0:
             os.close(reading)
             _run_supervisor(name, folder, daemon, writing)
         os.close(writing)
         return _await_ready(name, reading, child)
+
+
+def _fork() -> int:
+    """os.fork with stops held back: what their handlers raise in Python's own steps of a fork is printed and lost."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        return os.fork()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def tidy(name: str) -> bool:

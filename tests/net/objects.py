@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from testbed.errors import StatusError
 from testbed.kube.client import Client, DeleteOptions
 from testbed.kube.objects import KINDS, kind_named, load_text
 
@@ -60,5 +61,13 @@ class Objects:
         """Tell all that was applied to end at once, what came last first."""
         there = self.everything()
         for kind, namespace, name in reversed([key for key in self._applied if key in there]):
-            self._client.delete(kind, namespace, name, AT_ONCE)
+            self._end(kind, namespace, name)
         self._applied.clear()
+
+    def _end(self, kind: str, namespace: str, name: str) -> None:
+        """One that was ending may be gone since it was seen: then there is nothing to do."""
+        try:
+            self._client.delete(kind, namespace, name, AT_ONCE)
+        except StatusError as error:
+            if error.reason != "NotFound":
+                raise
