@@ -128,7 +128,7 @@ def start(name: str, daemon: Callable[[Path, Ready], None]) -> Instance:
 
 
 def _fork() -> int:
-    """os.fork with stops held back: what their handlers raise in Python's own steps of a fork is printed and lost."""
+    """os.fork with stops held back: what a handler raises in Python's own steps of a fork is printed and lost."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         return os.fork()
