@@ -179,7 +179,7 @@ def difference(wanted: Ruleset, present: Ruleset) -> Edit:
     for name, table in edit.tables.items():
         want, there = wanted.get(name, Table()), present.get(name, Table())
         for chain, rules in want.chains.items():
-            if names.is_ours(name, chain) and not _holds(chain, there.chains.get(chain), rules):
+            if names.is_ours(name, chain) and not _holds(there.chains.get(chain), rules):
                 _write(table, chain, rules, there.chains.get(chain, ()) if name == "filter" else ())
         for chain, jumps in JUMPS[name].items():
             _set_jumps(table, chain, _only(jumps, want, chain), _only(jumps, there, chain))
@@ -233,17 +233,17 @@ def ours(present: Ruleset) -> Ruleset:
     return found
 
 
-def _holds(chain: str, present: list[str] | None, wanted: list[str]) -> bool:
-    """True if a chain is there with these rules, as the kernel prints them."""
+def _holds(present: list[str] | None, wanted: list[str]) -> bool:
+    """True if a chain is there with these rules, as the kernel prints them.
+
+    In their order, too: deltas put new rules on top of shared chains, and what a first packet costs is its rule's
+    place.
+    """
     if present is None or len(present) != len(wanted):
         return False
     if present == wanted:
         return True
     printed = [_PROBABILITY.sub(_printed, rule) if "--probability" in rule else rule for rule in wanted]
-    if chain in names.UNORDERED:  # but for the jumps to node ports, which stay behind all others
-        tail = sum("must be the last rule" in rule for rule in wanted)
-        ends = present[len(present) - tail :] == printed[len(printed) - tail :]
-        return ends and sorted(present) == sorted(printed)
     return present == printed
 
 

@@ -73,11 +73,13 @@ def test_another_probability_is_another_rule() -> None:
     assert list(difference(wanted, present).tables["nat"].written) == [chain]
 
 
-def test_the_order_of_service_addresses_is_nothing_to_repair() -> None:
+def test_a_full_pass_lays_service_addresses_in_the_order_of_names() -> None:
     present = ruleset(3)
     services = present["nat"].chains[names.SERVICES]
     services[:3] = reversed(services[:3])
-    assert not difference(ruleset(3), present)
+    assert difference(ruleset(3), present).tables["nat"].written == {
+        names.SERVICES: ruleset(3)["nat"].chains[names.SERVICES]
+    }
 
 
 def test_node_ports_must_come_last() -> None:
