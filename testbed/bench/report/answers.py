@@ -147,7 +147,10 @@ def _sync_sentence(syncs: Sequence[tuple[Look, SyncsOfArm]]) -> Iterator[str]:
     if syncs:
         parts = [f"{units.times(found.total.scaled(1e9))} with {look.name}" for look, found in syncs]
         amount = units.services(syncs[0][1].arm.services)
-        yield f"Bringing {amount} into the kernel takes {units.listed(parts)} (plan, render and restore)."
+        yield (
+            f"A full sync that finds {amount} in the kernel already takes {units.listed(parts)} (plan, render, "
+            "read back and compare)."
+        )
 
 
 def _spread_sentence(summary: Summary) -> Iterator[str]:

@@ -127,7 +127,7 @@ def _sections(summary: Summary, paper: Sheet) -> Sequence[Section]:
         ),
         Section(
             "sync",
-            "Bringing the rules into the kernel",
+            "Syncs: keeping the kernel at the rules",
             "Plan: deciding what the node must do. Render: spelling it. Restore: the kernel's tool taking it in.",
             tuple(sync_plots(summary, paper)),
             (sync_table(summary),),

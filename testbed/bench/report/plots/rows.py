@@ -21,7 +21,7 @@ STEPS: tuple[tuple[str, str, Callable[[Sync], float]], ...] = (
     ("render", "s", lambda sync: sync.render_seconds),
     ("restore", "D", lambda sync: sync.restore_seconds),
 )
-KINDS = {"full": "Full sync: all rules anew", "delta": "Sync of one change"}
+KINDS = {"full": "Full sync: all rules looked at", "delta": "Sync of one change"}
 
 
 def sync_plots(summary: Summary, paper: Sheet) -> Iterator[Plot]:

@@ -58,7 +58,7 @@ def test_the_second_says_no_difference_only_with_what_would_have_been_seen(summa
 
 def test_the_third_says_syncs_and_spread(summary: Summary) -> None:
     sentence = answers(summary)[2].sentence
-    assert sentence.startswith("Bringing 5,000 Services into the kernel takes")
+    assert sentence.startswith("A full sync that finds 5,000 Services in the kernel already takes")
     assert "as an even random choice would" in sentence
 
 
