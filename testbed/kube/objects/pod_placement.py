@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from testbed.kube.objects.fields import FieldErrors, at_least, forbidden, invalid, one_of, required
+from testbed.kube.objects.fields import FieldErrors, at_least, invalid, one_of, required
 from testbed.kube.objects.names import label_value, named, qualified_name
+from testbed.kube.objects.requirements import LABEL_OPERATORS, requirement_errors
 from testbed.kube.objects.source import child
 
 _OPERATORS = ("DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn")
-_LABEL_OPERATORS = ("DoesNotExist", "Exists", "In", "NotIn")
 _EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -72,14 +72,7 @@ def _node_term(path: str, term: Part) -> FieldErrors:
 def _requirement(path: str, requirement: Part, operators: tuple[str, ...]) -> FieldErrors:
     """`ValidateNodeSelectorRequirement`; without Gt and Lt `ValidateLabelSelectorRequirement`."""
     operator, values = requirement.get("operator", ""), requirement.get("values", [])
-    yield from named(f"{path}.key", requirement.get("key", ""), qualified_name)
-    yield from one_of(f"{path}.operator", operator, operators)
-    if operator in ("In", "NotIn") and not values:
-        yield required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'")
-    if operator in ("Exists", "DoesNotExist") and values:
-        yield forbidden(
-            f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-        )
+    yield from requirement_errors(path, requirement, operators)
     if operator in ("Gt", "Lt") and not (len(values) == 1 and values[0].lstrip("-").isdecimal()):
         detail = "must be specified single value when `operator` is 'Lt' or 'Gt'"
         yield required(f"{path}.values", detail, "one whole number")
@@ -115,7 +108,7 @@ def _selector(path: str, selector: Part) -> FieldErrors:
     for key, value in selector.get("matchLabels", {}).items():
         yield from named(child(f"{path}.matchLabels", key), value, label_value)
     for i, requirement in enumerate(selector.get("matchExpressions", ())):
-        yield from _requirement(child(f"{path}.matchExpressions", i), requirement, _LABEL_OPERATORS)
+        yield from _requirement(child(f"{path}.matchExpressions", i), requirement, LABEL_OPERATORS)
 
 
 def _spread(path: str, constraint: Part) -> FieldErrors:

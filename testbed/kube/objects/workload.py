@@ -13,20 +13,19 @@ from typing import Any
 from testbed.kube.objects.fields import (
     FieldErrors,
     at_least,
-    forbidden,
     invalid,
     one_of,
     required,
     unsupported,
 )
 from testbed.kube.objects.metadata import label_and_annotation_errors
-from testbed.kube.objects.names import label_value, labels, named, qualified_name
+from testbed.kube.objects.names import label_value, labels, named
 from testbed.kube.objects.pod import pod_spec_errors
+from testbed.kube.objects.requirements import LABEL_OPERATORS, requirement_errors
 from testbed.kube.objects.source import child
 
 MOST_REPLICAS = 10_000  # 40 times what a node runs
 
-_OPERATORS = ("DoesNotExist", "Exists", "In", "NotIn")
 _UPDATES = ("OnDelete", "RollingUpdate")
 
 Part = Mapping[str, Any]
@@ -158,16 +157,8 @@ def label_selector_errors(path: str, selector: Part) -> FieldErrors:
 
 
 def _expression(path: str, expression: Part) -> FieldErrors:
-    operator, values = expression.get("operator", ""), expression.get("values", [])
-    yield from named(f"{path}.key", expression.get("key", ""), qualified_name)
-    yield from one_of(f"{path}.operator", operator, _OPERATORS)
-    if operator in ("In", "NotIn") and not values:
-        yield required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'")
-    if operator in ("Exists", "DoesNotExist") and values:
-        yield forbidden(
-            f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-        )
-    for i, value in enumerate(values):
+    yield from requirement_errors(path, expression, LABEL_OPERATORS)
+    for i, value in enumerate(expression.get("values", [])):
         yield from named(child(f"{path}.values", i), value, label_value)
 
 
