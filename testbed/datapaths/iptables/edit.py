@@ -131,7 +131,7 @@ def _chain_of(line: str) -> str:
 
 def _of_table(name: str, table: TableEdit, taste: Taste) -> Iterator[str]:
     """One block if the chains are few, else several: own chains, then what jumps to them, then the stale."""
-    last = {chain: rules for chain, rules in table.written.items() if chain in names.UNORDERED}
+    last = {chain: rules for chain, rules in table.written.items() if chain in names.SHARED}
     first = [(chain, rules) for chain, rules in table.written.items() if chain not in last]
     stale = sorted(table.deleted, key=_referrers_first)
     most = taste.chains or len(first) + len(last) + len(stale) + 1

@@ -36,9 +36,9 @@ EXTERNAL = "KUBE-EXT-"
 FIREWALLED = "KUBE-FW-"
 ENDPOINT = "KUBE-SEP-"
 
-UNORDERED = frozenset({SERVICES, EXTERNAL_SERVICES, NODE_PORTS, PROXY_FIREWALL})
-"""Shared chains whose rules, the last of KUBE-SERVICES left out, never depend on each other's order: kube-proxy
-fills them in the order of a Go map, which is another one each time."""
+SHARED = frozenset({SERVICES, EXTERNAL_SERVICES, NODE_PORTS, PROXY_FIREWALL})
+"""The chains in which every service port has rules of its own. What stands in front costs less, so full passes lay
+them in the order of names; kube-proxy fills them in the order of a Go map, which is another one each time."""
 
 
 def policy_chain(key: ServiceKey, scope: Scope) -> str:

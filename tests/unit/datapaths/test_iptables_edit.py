@@ -19,7 +19,7 @@ from tests.unit.proxier.objects import FACTS, endpoint, endpoint_slice, service
 
 WHOLE = Taste(None, descending=True)
 SMALL = Taste(3, descending=False)
-MOST = 3 + len(names.UNORDERED)  # chains that all share are never parted
+MOST = 3 + len(names.SHARED)  # chains that all share are never parted
 SPELLING = Spelling(Family.IPV4, FACTS)
 
 
