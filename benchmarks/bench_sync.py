@@ -1,10 +1,11 @@
-"""What it costs to program Services: plan, rendering, iptables-restore; for all, and for one endpoint. And memory.
+"""What it costs each datapath to program Services, all within one kernel: all, again, one endpoint.
 
     python benchmarks/bench_sync.py --services 1000 5000 10000
+    python benchmarks/bench_sync.py --kernel uml
 
-Needs root. Each measurement has a fresh network namespace, which goes when the program ends. `bare` is the tool
-alone, in turn with ours: for all Services fed with the same rules in kube-proxy's order (chains as they come, then
-rules; --noflush), for one endpoint with nothing but the chains that changed.
+Needs root (or a user namespace). Every measurement is a new process in a network namespace of its own, which goes
+with it. Datapaths take turns in an order drawn anew for each block, and are compared block by block.
+"restart" is a new agent that finds an earlier one's rules in place; "one endpoint" moves one of some Service.
 """
 
 from __future__ import annotations
@@ -12,322 +13,199 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import socket
+import platform
+import random
 import statistics
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from multiprocessing import get_context
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
+from workload import FACTS, Node, endpoint_slice, fresh_namespace, objects
 
-from testbed.bench.stats.interval import Comparison, compare
-from testbed.datapaths.iptables.datapath import IptablesDatapath, datapath
-from testbed.datapaths.iptables.render import is_large, state
-from testbed.datapaths.iptables.spelling import Spelling
-from testbed.machine import collecting, libc
-from testbed.machine.run import Result, run
+from testbed.bench.stats.fit import fit_line
+from testbed.bench.stats.interval import compare
+from testbed.datapaths import find
+from testbed.machine import collecting, features
+from testbed.machine.run import run
 from testbed.proxier.addresses import parse_with_text
-from testbed.proxier.plan import Family, NodeFacts, NodePlan
 from testbed.proxier.proxier import Change, Proxier
 
-FACTS = NodeFacts("node1", (ip_address("192.168.0.1"),), (ip_network("10.244.0.0/16"),))
-BARE_SERVICES = {"nft": 1000, "legacy": 1 << 30}
-"""Beyond so many Services the bare restore is not repeated here: with nft it takes minutes (141 s at 10,000)."""
-
-ROUNDS = 15  # of a row at most,
-ROW_SECONDS = 20.0  # as long as there is time for another one,
-LEAST_ROUNDS = 3  # and at least
-MIB = 1 << 20
-
-T = TypeVar("T")
-Input = tuple[list[str], str]  # a program's arguments and its standard input
-
-
-class Here:
-    """The node that this process is in. Remembers each restore, to be run again on its own."""
-
-    name = "node1"
-
-    def __init__(self) -> None:
-        self.inputs: list[Input] = []
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: str | bytes | None = None,
-        check: bool = True,
-        timeout: float = 600.0,
-    ) -> Result:
-        """Run a program here."""
-        if isinstance(stdin, str):
-            self.inputs.append((list(argv), stdin))
-        return run(argv, stdin=stdin, check=check, timeout=timeout)
-
-    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
-        """A socket that lives here."""
-        return socket.socket(family, kind, protocol)
-
-
-def fresh_namespace() -> None:
-    """Move this process into a network namespace of its own, with mounts of its own."""
-    libc.unshare(libc.CLONE_NEWNS | libc.CLONE_NEWNET)
-
-
-def service(index: int) -> dict[str, Any]:
-    """A Service of one TCP port."""
-    cluster_ip = str(ip_address("10.96.0.10") + index)
-    return {
-        "kind": "Service",
-        "metadata": {"namespace": "default", "name": f"svc-{index}"},
-        "spec": {
-            "type": "ClusterIP",
-            "clusterIP": cluster_ip,
-            "clusterIPs": [cluster_ip],
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}],
-        },
-    }
-
-
-def endpoint_slice(index: int, endpoints: int, shift: int = 0) -> dict[str, Any]:
-    """The Service's endpoints; another `shift` moves the last of them to another address."""
-    first = ip_address("10.244.0.10") + index * 8 % 60000
-    addresses = [str(first + i) for i in range(endpoints - 1)] + [str(first + endpoints - 1 + shift)]
-    return {
-        "kind": "EndpointSlice",
-        "metadata": {
-            "namespace": "default",
-            "name": f"svc-{index}-1",
-            "labels": {"kubernetes.io/service-name": f"svc-{index}"},
-        },
-        "addressType": "IPv4",
-        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-        "endpoints": [
-            {"addresses": [a], "nodeName": "node2", "conditions": {"ready": True}} for a in addresses
-        ],
-    }
-
-
-def objects(services: int, endpoints: int) -> list[Change]:
-    """What a watch tells an agent at its start."""
-    made: list[Change] = [("Service", None, service(i)) for i in range(services)]
-    return made + [("EndpointSlice", None, endpoint_slice(i, endpoints)) for i in range(services)]
+TOOLS = (("iptables-nft", "--version"), ("iptables-legacy", "--version"), ("nft", "--version"))
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One row of the tables."""
+class Arm:
+    """A datapath with its options."""
 
-    variant: str
-    services: int
-    endpoints: int
+    datapath: str
+    options: tuple[tuple[str, Any], ...]
+
+    def __str__(self) -> str:
+        return " ".join((self.datapath, *(str(value) for _, value in self.options)))
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Seconds of one round: plan, rendering, the tool; and all of it, as an agent's round takes."""
+    """Seconds of one round: plan, rendering, the kernel (or its tool); and all of it."""
 
     plan: float
     render: float
-    restore: float
+    kernel: float
     whole: float
-    bare: float = float("nan")
 
 
-class Bench:
-    """An agent's proxier and datapath in a namespace of their own."""
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What one process measured."""
 
-    def __init__(self, variant: str) -> None:
-        fresh_namespace()
-        self.node, self.proxier = Here(), Proxier(FACTS, {})
-        self.datapath: IptablesDatapath = datapath({"variant": variant})
+    first: Steps
+    restart: Steps
+    changes: tuple[Steps, ...]
+
+
+def measure(arm: Arm, services: int, endpoints: int, changes: int) -> Block:
+    """Program all, move endpoints, and begin anew on top of what is there. In a child of its own."""
+    fresh_namespace()
+    told, node = objects(services, endpoints), Node()
+    gc.freeze()
+    agent = Agent(arm, node)
+    first = agent.round(told, full=True)
+    moves = tuple(agent.round([move], full=False) for move in _moves(services, endpoints, changes))
+    parse_with_text.cache_clear()  # an agent that starts has read no address yet
+    restart = Agent(arm, node).round(told, full=True)
+    return Block(first, restart, moves)
+
+
+def _moves(services: int, endpoints: int, changes: int) -> Iterator[Change]:
+    """One endpoint of Services far from each other moves to another address."""
+    for number in range(changes):
+        yield "EndpointSlice", None, endpoint_slice(number * 7919 % services, endpoints, 1 + number % 2)
+
+
+class Agent:
+    """What an agent has of a node: its proxier and its datapath."""
+
+    def __init__(self, arm: Arm, node: Node) -> None:
+        self._node, self._proxier = node, Proxier(FACTS, {})
+        self._datapath = find.load(arm.datapath, dict(arm.options))
 
     def round(self, changes: Sequence[Change], *, full: bool) -> Steps:
         """What an agent does when it is told of changes."""
-        self.node.inputs.clear()
+        self._node.inputs.clear()
         with collecting.paused():
             start = time.perf_counter()
-            delta = self.proxier.update(changes)
+            delta = self._proxier.update(changes)
             planned = time.perf_counter()
-            applied = self.datapath.apply(self.node, self.proxier.plan, None if full else delta)
+            applied = self._datapath.apply(self._node, self._proxier.plan, None if full else delta)
             end = time.perf_counter()
         return Steps(planned - start, applied.render_seconds, applied.restore_seconds, end - start)
 
 
-def rounds() -> Iterator[int]:
-    """1, 2, … for as long as a row may take, so that all of them end within six minutes on a busy machine, too."""
-    start = time.monotonic()
-    for number in range(1, ROUNDS + 1):
-        yield number
-        taken = time.monotonic() - start
-        if number >= LEAST_ROUNDS and taken * (number + 1) > ROW_SECONDS * number:
-            return
+Blocks = Mapping[Arm, list[Block]]
 
 
-def first_syncs(case: Case) -> list[Steps]:
-    """Program all Services into an empty node, in turn with the bare tool."""
-    told = objects(case.services, case.endpoints)
-    gc.freeze()
-    found = []
-    for pair in rounds():
-        bare = bare_restore(case, told) if pair % 2 else 0.0
-        bench = Bench(case.variant)
-        parse_with_text.cache_clear()  # an agent that starts has read no address yet
-        steps = bench.round(told, full=True)
-        bare = bare or bare_restore(case, told)
-        found.append(Steps(steps.plan, steps.render, steps.restore, steps.whole, bare))
+def measured(arms: Sequence[Arm], services: int, options: argparse.Namespace) -> Blocks:
+    """Every arm once in each block, in an order drawn for it."""
+    draw, found = random.Random(services), dict[Arm, list[Block]]({arm: [] for arm in arms})
+    for number in range(options.blocks):
+        for arm in draw.sample(arms, len(arms)):
+            _tell(f"{services} Services, block {number + 1} of {options.blocks}: {arm}")
+            found[arm].append(_in_child(measure, arm, services, options.endpoints, options.changes))
     return found
 
 
-def bare_restore(case: Case, told: Sequence[Change]) -> float:
-    """Seconds of the tool alone for the same rules; nan where that takes minutes."""
-    if case.services > BARE_SERVICES[case.variant]:
-        return float("nan")
-    proxier = Proxier(FACTS, {})
-    proxier.update(told)
-    content = in_kube_proxy_s_order(proxier.plan)
-    fresh_namespace()
-    argv = [f"iptables-{case.variant}-restore", "--noflush", "--counters"]
-    return run(argv, stdin=content).seconds
-
-
-def in_kube_proxy_s_order(plan: NodePlan) -> str:
-    """One input, each table's chains in the order of their Services, then the rules."""
-    large = is_large(plan.known_endpoints(Family.IPV4))
-    wanted = state(plan, Spelling(Family.IPV4, plan.facts, not large, frozenset()))
-    lines = []
-    for name, table in wanted.items():
-        lines.append(f"*{name}")
-        lines += [f":{chain} {table.policies.get(chain, '-')} [0:0]" for chain in table.chains]
-        lines += [f"-A {chain} {rule}" for chain, rules in table.chains.items() for rule in rules]
-        lines.append("COMMIT")
-    return "\n".join(lines) + "\n"
-
-
-def changes(case: Case) -> tuple[list[Steps], Steps, int]:
-    """Move one endpoint some times; then a full sync that finds nothing to mend; and how many rules there are."""
-    bench, told = Bench(case.variant), objects(case.services, case.endpoints)
-    gc.freeze()
-    bench.round(told, full=True)
-    which = case.services // 2
-    found = []
-    for shift in rounds():
-        steps = bench.round(
-            [("EndpointSlice", None, endpoint_slice(which, case.endpoints, shift))], full=False
-        )
-        (argv, content), *_ = bench.node.inputs
-        bare = run(argv, stdin=without_deletions(content)).seconds
-        found.append(Steps(steps.plan, steps.render, steps.restore, steps.whole, bare))
-    again = bench.round([], full=True)
-    return found, again, bench.datapath.observe(bench.node).size["rules"]
-
-
-def without_deletions(content: str) -> str:
-    """The same input without the removed chain, which is not there any more."""
-    gone = [line.split()[1] for line in content.splitlines() if line.startswith("-X ")]
-    lines = [line for line in content.splitlines() if not any(chain in line for chain in gone)]
-    return "".join(f"{line}\n" for line in lines)
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """MiB of a process: what the objects take, which the store has anyway; what an agent adds; its highest ever."""
-
-    objects: float
-    agent: float
-    peak: float
-
-
-def memory(case: Case) -> Memory:
-    """An agent's own memory after its first sync, by the growth of this process."""
-    begin = resident()
-    told = objects(case.services, case.endpoints)
-    gc.collect()
-    held = resident()
-    bench = Bench(case.variant)
-    bench.round(told, full=True)
-    bench.node.inputs.clear()
-    gc.collect()
-    return Memory(held - begin, resident() - held, high_water() - held)
-
-
-def resident() -> float:
-    """MiB of this process in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MIB
-
-
-def high_water() -> float:
-    """The most that it ever was."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
-    return int(line.split()[1]) / 1024
-
-
-def in_child(measure: Callable[[Case], T], case: Case) -> T:
-    """Measure in a new child, so that the parent stays where it is and nothing is left of others' memory."""
+def _in_child(function: Callable[..., Block], *arguments: Any) -> Block:
+    """In a new process, so that nothing is left of others' memory."""
     with get_context("spawn").Pool(1) as pool:
-        return pool.apply(measure, (case,))
+        return pool.apply(function, arguments)
 
 
-def median(steps: Sequence[Steps], name: str) -> float:
-    """The median of one step."""
-    return float(statistics.median(getattr(each, name) for each in steps))
+def _tell(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def ratio(steps: Sequence[Steps]) -> str:
-    """Ours to the bare tool's, pair by pair, with its 95 % interval."""
-    if np.isnan([each.bare for each in steps]).any():
-        return "not repeated"
-    found: Comparison = compare(*(np.array([getattr(s, name) for s in steps]) for name in ("whole", "bare")))
-    return f"{found.ratio.estimate:.2f} [{found.ratio.low:.2f}, {found.ratio.high:.2f}]"
-
-
-def row(case: Case) -> str:
-    """The start of a line."""
-    return f"| {case.variant} | {case.services:,} |"
-
-
-def print_first_syncs(cases: Sequence[Case]) -> None:
-    print("\nAll Services into an empty node, seconds (medians)\n")
-    print("| variant | Services | plan | render | restore | whole | bare | whole/bare, 95 % | pairs |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for case in cases:
-        found = in_child(first_syncs, case)
-        figures = " | ".join(
-            f"{median(found, n):.2f}" for n in ("plan", "render", "restore", "whole", "bare")
-        )
-        print(row(case), figures, "|", ratio(found), "|", len(found), "|", flush=True)
-
-
-def print_changes(cases: Sequence[Case]) -> None:
-    print(
-        "\nOne endpoint moves, milliseconds (medians); and a full sync that finds nothing to mend, seconds\n"
+def _figures(steps: Iterable[Steps], factor: float, form: str) -> str:
+    found = list(steps)
+    names = ("plan", "render", "kernel", "whole")
+    return " | ".join(
+        form.format(factor * statistics.median(getattr(each, name) for each in found)) for name in names
     )
-    print(
-        "| variant | Services | rules | plan | render | restore | whole | bare | whole/bare, 95 % | pairs "
-        "| full again |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for case in cases:
-        found, again, rules = in_child(changes, case)
-        small = " | ".join(f"{1e3 * median(found, name):.2f}" for name in ("plan", "render"))
-        large = " | ".join(f"{1e3 * median(found, name):.0f}" for name in ("restore", "whole", "bare"))
-        figures = f"{rules:,} | {small} | {large} | {ratio(found)} | {len(found)} | {again.whole:.2f} |"
-        print(row(case), figures, flush=True)
 
 
-def print_memory(cases: Sequence[Case]) -> None:
+def _ratio(ours: Iterable[float], others: Iterable[float]) -> str:
+    found = compare(np.array([*ours]), np.array([*others])).ratio
+    return f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def print_all(title: str, sizes: Mapping[int, Blocks], of: Callable[[Block], Steps]) -> None:
+    """The table of one kind of full pass: seconds, medians over the blocks."""
+    first = next(iter(next(iter(sizes.values()))))
     print(
-        "\nMemory of a process, MiB: the objects (the store's), what one agent adds, and at most while it syncs\n"
+        f"\n{title}, seconds\n\n| datapath | Services | plan | render | kernel | whole | ratio to {first} |"
     )
-    print("| variant | Services | objects | agent | agent, at most |")
-    print("| --- | --- | --- | --- | --- |")
-    for case in cases:
-        found = in_child(memory, case)
-        print(row(case), f"{found.objects:.0f} | {found.agent:.0f} | {found.peak:.0f} |", flush=True)
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for services, found in sizes.items():
+        for arm, blocks in found.items():
+            ratio = _ratio((of(b).whole for b in blocks), (of(b).whole for b in found[first]))
+            print(f"| {arm} | {services:,} |", _figures(map(of, blocks), 1, "{:.2f}"), "|", ratio, "|")
+
+
+def print_changes(sizes: Mapping[int, Blocks]) -> None:
+    """The table of single changes: milliseconds, medians and p99; then how they grow with the Services."""
+    print("\nOne endpoint moves, milliseconds\n")
+    print("| datapath | Services | plan | render | kernel | whole | p99 | changes |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for services, found in sizes.items():
+        for arm, blocks in found.items():
+            steps = [step for block in blocks for step in block.changes]
+            worst = 1e3 * float(np.quantile([step.whole for step in steps], 0.99))
+            figures = _figures(steps, 1e3, "{:.2f}")
+            print(f"| {arm} | {services:,} | {figures} | {worst:.1f} | {len(steps)} |")
+    if len(sizes) > 1:
+        print("\nHow one change grows: slope of log(time) over log(Services), 95 % interval over blocks\n")
+        print("| datapath | slope |\n| --- | --- |")
+        for arm in next(iter(sizes.values())):
+            print(f"| {arm} | {_slope(sizes, arm)} |")
+
+
+def _slope(sizes: Mapping[int, Blocks], arm: Arm) -> str:
+    points = [
+        (services, statistics.median(step.whole for step in block.changes), number)
+        for services, found in sizes.items()
+        for number, block in enumerate(found[arm])
+    ]
+    x, y, blocks = (np.array(column) for column in zip(*points, strict=True))
+    slope = fit_line(np.log(x), np.log(y), blocks.astype(np.int64)).slope
+    return f"{slope.estimate:.2f} [{slope.low:.2f}, {slope.high:.2f}]"
+
+
+def arms_here(wanted: Sequence[str]) -> list[Arm]:
+    """Every datapath that this kernel has, in every variant; what it lacks is said."""
+    machine, found = features.ThisMachine(), []
+    for name in find.names():
+        for options in find.choices(name):
+            arm, missing = Arm(name, tuple(options.items())), find.load(name, options).missing(machine)
+            if wanted and name not in wanted and str(arm) not in wanted:
+                continue
+            if missing:
+                print(f"not here: {arm}: {'; '.join(f'{m.reason} (fix: {m.fix})' for m in missing)}")
+            else:
+                found.append(arm)
+    return found
+
+
+def environment() -> str:
+    """Kernel, cores, load, and the tools' versions, which figures rest on."""
+    tools = [
+        run([*tool], check=False).stdout.split("\n")[0] for tool in TOOLS if features.probe("nftables").ok
+    ]
+    load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    return f"kernel {platform.release()}, {load}, Python {platform.python_version()}; {', '.join(tools)}"
 
 
 def main() -> None:
@@ -335,15 +213,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--services", type=int, nargs="+", default=[1000, 5000, 10000])
     parser.add_argument("--endpoints", type=int, default=2, help="endpoints of each Service")
-    parser.add_argument("--variants", nargs="+", default=["nft", "legacy"], choices=["nft", "legacy"])
+    parser.add_argument("--datapaths", nargs="+", default=[], help="e.g. nftables 'iptables legacy'")
+    parser.add_argument("--blocks", type=int, default=5, help="how often each datapath is measured")
+    parser.add_argument("--changes", type=int, default=20, help="single changes in each block")
+    parser.add_argument("--kernel", choices=["native", "uml"], default="native", help="where to run")
     options = parser.parse_args()
-    cases = [Case(v, services, options.endpoints) for v in options.variants for services in options.services]
-    start = time.monotonic()
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print_first_syncs(cases)
-    print_changes(cases)
-    print_memory([Case(v, max(options.services), options.endpoints) for v in options.variants])
-    print(f"\nload average {os.getloadavg()[0]:.1f}; {time.monotonic() - start:.0f} s in all")
+    if options.kernel != "native":
+        sys.exit(_elsewhere(options.kernel))
+    start, arms = time.monotonic(), arms_here(options.datapaths)
+    print(environment())
+    sizes = {services: measured(arms, services, options) for services in options.services}
+    _tell("")
+    print_all("All Services into an empty node", sizes, lambda block: block.first)
+    print_all("A restart: all Services, with an earlier agent's rules in place", sizes, lambda b: b.restart)
+    print_changes(sizes)
+    print(
+        f"\n{options.blocks} blocks; load average {os.getloadavg()[0]:.1f}; {time.monotonic() - start:.0f} s in all"
+    )
+
+
+def _elsewhere(kernel: str) -> int:
+    """The same command in a guest."""
+    import subprocess
+
+    from testbed.machine.kernels import guests
+
+    words = [word for word in sys.argv[1:] if word not in ("--kernel", kernel)]
+    with guests.running(kernel) as guest:
+        return subprocess.call(guest.argv([sys.executable, *sys.argv[:1], *words]))
 
 
 if __name__ == "__main__":
