@@ -17,24 +17,28 @@ from itertools import islice
 from typing import NamedTuple
 
 from testbed.errors import KernelStateError
-from testbed.machine.rtnetlink import (
+from testbed.machine.netlink import (
     ACK,
     ATTRIBUTE,
     CAP_ACK,
+    DONE,
+    DUMP,
     ERROR,
+    GENERIC,
     HEADER,
     NESTED,
+    NETFILTER,
+    RECEIVE_BYTES,
     REQUEST,
     SOL_NETLINK,
     U32,
+    aligned,
     attribute,
 )
 
 Place = tuple[bytes, int]  # an address in network order, and a port
 
 SUBSYSTEM, GET, DELETE, GET_STATS = 1 << 8, 1, 2, 5
-DUMP, DONE, NETLINK_NETFILTER = 0x300, 3, 12
-NFGENMSG = struct.Struct(">BBH")  # family, version, resource
 TUPLE_ORIG, TUPLE_REPLY, ID, FILTER = 1, 2, 12, 25
 GLOBAL_ENTRIES = 1  # of CTA_STATS_GLOBAL
 TUPLE_IP, TUPLE_PROTO, PROTO_NUM, DST_PORT = 1, 2, 1, 3
@@ -45,7 +49,6 @@ TUPLE = {
     socket.AF_INET: struct.Struct(">8x4s4x4s4x8x4xH2x4xH2x"),
     socket.AF_INET6: struct.Struct(">8x16s4x16s4x8x4xH2x4xH2x"),
 }
-RECEIVE_BYTES = 1 << 16
 DELETED_AT_ONCE = 128  # each may be answered by an error, and a socket's buffer holds some 250 of them
 
 
@@ -67,7 +70,7 @@ class Conntrack:
         """Raises KernelStateError."""
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
         try:
-            self._socket = socket.socket(socket.AF_NETLINK, kind, NETLINK_NETFILTER)
+            self._socket = socket.socket(socket.AF_NETLINK, kind, NETFILTER)
             self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
         except OSError as error:
             raise KernelStateError(f"opening connection tracking: {error.strerror}") from error
@@ -94,7 +97,7 @@ class Conntrack:
         kind, body = next(self._answers())
         if kind == ERROR:
             raise KernelStateError(f"counting flows: {os.strerror(_error(body))}")
-        found = _attributes(body[NFGENMSG.size :], (GLOBAL_ENTRIES,))
+        found = _attributes(body[GENERIC.size :], (GLOBAL_ENTRIES,))
         return int.from_bytes(found[GLOBAL_ENTRIES], "big")
 
     def delete(self, family: int, flows: Sequence[Flow]) -> int:
@@ -132,7 +135,7 @@ class Conntrack:
             while data:
                 length, kind, *_ = HEADER.unpack_from(data)
                 yield kind, data[HEADER.size : length]
-                data = data[_aligned(length) :]
+                data = data[aligned(length) :]
 
     def close(self) -> None:
         """Close the socket; an open one keeps its namespace alive."""
@@ -140,7 +143,7 @@ class Conntrack:
 
 
 def _message(verb: int, flags: int, family: int, attributes: bytes) -> bytes:
-    body = NFGENMSG.pack(family, 0, 0) + attributes
+    body = GENERIC.pack(family, 0, 0) + attributes
     return HEADER.pack(HEADER.size + len(body), SUBSYSTEM | verb, flags | REQUEST, 0, 0) + body
 
 
@@ -156,7 +159,7 @@ def _wanted(port: int | None) -> bytes:
 
 
 def _flow(body: memoryview, layout: struct.Struct) -> Flow:
-    found = _attributes(body[NFGENMSG.size :], (TUPLE_ORIG, TUPLE_REPLY, ID))
+    found = _attributes(body[GENERIC.size :], (TUPLE_ORIG, TUPLE_REPLY, ID))
     _, destination, _, port = layout.unpack_from(found[TUPLE_ORIG])
     replier, _, reply_port, _ = layout.unpack_from(found[TUPLE_REPLY])
     identity = attribute(TUPLE_ORIG | NESTED, bytes(found[TUPLE_ORIG])) + attribute(ID, bytes(found[ID]))
@@ -171,12 +174,8 @@ def _attributes(data: memoryview, wanted: tuple[int, ...]) -> dict[int, memoryvi
         length, kind = ATTRIBUTE.unpack_from(data, at)
         if kind & ~NESTED in wanted:
             found[kind & ~NESTED] = data[at + ATTRIBUTE.size : at + length]
-        at += _aligned(length)
+        at += aligned(length)
     return found
-
-
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
 
 
 def _error(body: memoryview) -> int:

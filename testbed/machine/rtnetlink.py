@@ -17,23 +17,30 @@ from types import TracebackType
 from typing import NamedTuple
 
 from testbed.errors import KernelStateError
+from testbed.machine.netlink import (
+    ACK,
+    CAP_ACK,
+    CREATE,
+    ERROR,
+    EXCL,
+    HEADER,
+    NESTED,
+    REPLACE,
+    REQUEST,
+    SOL_NETLINK,
+    U32,
+    attribute,
+)
 
 Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 NEWLINK, DELLINK, NEWADDR, NEWROUTE, NEWNEIGH = 16, 17, 20, 24, 28
-REQUEST, ACK, REPLACE, EXCL, CREATE = 0x1, 0x4, 0x100, 0x200, 0x400
-ERROR = 2
-SOL_NETLINK, CAP_ACK = 270, 10  # an answer need not repeat the request
-HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 IFINFO = struct.Struct("=BxHiII")  # family, type, index, flags, change
 IFADDR = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
 ROUTE = struct.Struct("=BBBBBBBBI")  # family, dst and src length, tos, table, protocol, scope, type, flags
 NEIGH = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
-ATTRIBUTE = struct.Struct("=HH")
-U32 = struct.Struct("=I")
-NESTED = 0x8000
 LARGEST_SEND = 1 << 16  # bytes; well under the default net.core.wmem_default
 
 UP = 1
@@ -223,12 +230,6 @@ def _new_device(device: Device, kind: str, data: bytes, flags: int = 0) -> Messa
 def _names(device: Device) -> bytes:
     named = attribute(IFLA_IFNAME, device.name.encode() + b"\0")
     return named + (attribute(IFLA_ADDRESS, _mac(device.mac)) if device.mac else b"")
-
-
-def attribute(kind: int, payload: bytes) -> bytes:
-    """Type, length and value, filled up to four bytes."""
-    length = ATTRIBUTE.size + len(payload)
-    return ATTRIBUTE.pack(length, kind) + payload + bytes(-length % 4)
 
 
 def _mac(text: str) -> bytes:
