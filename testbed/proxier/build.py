@@ -42,6 +42,7 @@ def service_plan(
         local_ready=_local_ready(candidates) if port.health_check_node_port else (),
         serving=_serving(candidates) if port.key.protocol is Protocol.UDP else (),
         known_endpoints=len(candidates),
+        options=port.options,
     )
 
 

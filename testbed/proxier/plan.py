@@ -101,7 +101,7 @@ class Endpoint(NamedTuple):
     address: IPAddress
     port: int
     local: bool  # on the node that this plan is for
-    weight: int = 1
+    weight: int = 1  # share of new connections, for mechanisms that know shares; 0: none
 
     def __str__(self) -> str:
         return socket_address(str(self.address), self.port)
@@ -142,6 +142,7 @@ class ServicePlan(NamedTuple):
     local_ready: tuple[IPAddress, ...] = ()  # of this node's ready endpoints; with a health-check port only
     serving: tuple[Endpoint, ...] = ()  # whose flows may go on, whatever the policies say; UDP only
     known_endpoints: int = 0  # how many its slices name, usable or not
+    options: tuple[tuple[str, str], ...] = ()  # (word, value) for datapaths that know the word; sorted
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Every endpoint that some route can reach, once, in the order of their text."""

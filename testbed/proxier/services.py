@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from testbed.kube.objects.extensions import Options, options_of
 from testbed.proxier.addresses import addresses_of, networks_of
 from testbed.proxier.plan import Family, IPAddress, IPNetwork, Protocol, ServiceKey
 
@@ -35,6 +36,7 @@ class ServicePort(NamedTuple):
     external_local: bool
     affinity_seconds: int | None
     health_check_node_port: int | None
+    options: Options  # the Service's annotations of ours
 
     @property
     def externally_accessible(self) -> bool:
@@ -92,6 +94,7 @@ def _of_all_ports(service: Object, spec: Object, family: Family) -> tuple[Any, .
         _external_local(spec),
         _affinity_seconds(spec),
         _health_check_node_port(spec),
+        options_of(service),
     )
 
 

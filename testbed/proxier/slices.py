@@ -6,9 +6,10 @@ Knows the slices' fields. Knows neither Services nor policies: which of these en
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from testbed.kube.objects.extensions import PLAIN_WEIGHT, WEIGHTS, weights_by_address
 from testbed.proxier.addresses import parse_with_text
 from testbed.proxier.plan import Endpoint, Family, Protocol, socket_address
 from testbed.proxier.services import Object, is_hidden
@@ -77,13 +78,22 @@ def _numbers(obj: Object, port: PortKey) -> Iterator[int]:
 
 
 def _in_slice(obj: Object, port: int, family: Family, node: str) -> Iterator[tuple[str, Candidate]]:
+    weights = _weights(obj)
     for item in obj.get("endpoints") or ():
         # All addresses of one endpoint are the same pod (v1 EndpointSlice): consumers use the first.
         first = item.get("addresses")
         address, text = parse_with_text(first[0]) if first else (None, "")
         if address is not None and address.version == family:
-            endpoint = Endpoint(address, port, item.get("nodeName") == node)
+            weight = weights.get(text, PLAIN_WEIGHT) if weights else PLAIN_WEIGHT
+            endpoint = Endpoint(address, port, item.get("nodeName") == node, weight)
             yield socket_address(text, port), _candidate(item, endpoint)
+
+
+def _weights(obj: Object) -> Mapping[str, int]:
+    """Weights by address, for those that have one."""
+    annotations = obj["metadata"].get("annotations")
+    text = annotations.get(WEIGHTS) if annotations else ""
+    return weights_by_address(text) if text else {}
 
 
 def _candidate(item: Object, endpoint: Endpoint) -> Candidate:

@@ -13,6 +13,7 @@ from typing import Any
 from testbed.errors import Conflict, Forbidden, ManifestErrors, Mistake, NotFound
 from testbed.kube.api.admission import ADMIT, allocate, check_namespaces, check_unique
 from testbed.kube.api.draft import SERVER_METADATA, Draft, recorded, requested
+from testbed.kube.api.extension_doubts import doubtful_annotations
 from testbed.kube.api.merging import merged, with_last_applied
 from testbed.kube.api.normalise import normalised
 from testbed.kube.api.service_cidrs import DEFAULT, admit_service_cidr, default_service_cidr
@@ -88,8 +89,13 @@ class Registry:
 
     def doubts(self, manifests: Sequence[Manifest]) -> list[str]:
         """What is not wrong in manifests, but hardly meant: a sentence each. Call it when they are in."""
+        bodies = [manifest.body for manifest in manifests]
         with self._store.transaction():
-            return list(unmatched(self._store, [manifest.body for manifest in manifests]))
+            return [*unmatched(self._store, bodies), *self.doubts_of(*bodies)]
+
+    def doubts_of(self, *bodies: Object) -> list[str]:
+        """The same of objects by themselves."""
+        return list(doubtful_annotations(bodies, self._cluster.networking.kube_proxy_mode))
 
     def create(self, body: Object, *, dry_run: bool = False) -> Object:
         """Add one object and return it as stored. Raises Conflict if it is there, and ManifestErrors."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from testbed.kube.controllers.metadata import pod_ready
+from testbed.kube.objects.extensions import PLAIN_WEIGHT, WEIGHT, weight_of
 from testbed.kube.store import Object, ended, terminating
 
 
@@ -26,15 +27,33 @@ class SlicePort(NamedTuple):
 class Selected:
     """A pod as one Service sees it: kept as long as neither changes, since a Service may have very many."""
 
-    __slots__ = ("endpoints", "pod", "ports", "uid", "zone")
+    __slots__ = ("endpoints", "pod", "ports", "uid", "weight", "zone")
 
     def __init__(self, service: Object, pod: Object, zone: str) -> None:
         self.pod, self.zone, self.uid = pod, zone, str(pod["metadata"]["uid"])
-        self.ports = ports_of(service, pod)
+        self.ports, self.weight = ports_of(service, pod), pod_weight(pod)
         found = {family: address_of(pod, family) for family in service["spec"].get("ipFamilies") or ("IPv4",)}
         self.endpoints = {
             family: endpoint(pod, address, service, zone) for family, address in found.items() if address
         }
+
+    def weights(self) -> dict[str, int]:
+        """Its weight by each of its addresses; empty for the plain one."""
+        if self.weight == PLAIN_WEIGHT:
+            return {}
+        return {a: self.weight for found in self.endpoints.values() for a in found["addresses"]}
+
+
+def pod_weight(pod: Object) -> int:
+    """The pod's weight; the plain one for a pod that says none, or nonsense."""
+    text = weight_text(pod)
+    found = weight_of(text) if text else None
+    return PLAIN_WEIGHT if found is None else found
+
+
+def weight_text(pod: Object) -> str:
+    """What stands in the pod's annotation; empty without one."""
+    return str((pod["metadata"].get("annotations") or {}).get(WEIGHT, ""))
 
 
 def slice_ports(slice_: Object) -> tuple[SlicePort, ...]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.kube.controllers.endpoints import Selected
+from testbed.kube.controllers.endpoints import Selected, weight_text
 from testbed.kube.controllers.endpointsobject import endpoints_object
 from testbed.kube.controllers.events import warn
 from testbed.kube.controllers.selectors import Labels, has_all, labels_of
 from testbed.kube.controllers.slices import SERVICE_NAME, Changes, Group, arrange, managed
 from testbed.kube.controllers.topology import ZONE, automatic, cpu_ratios, dealt_out, distributed
+from testbed.kube.objects.extensions import MOST_WEIGHT, PLAIN_WEIGHT, WEIGHT, weight_of
 from testbed.kube.store import Event, EventType, Key, Object, Store, key_of, terminating
 
 TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
@@ -64,6 +65,8 @@ class EndpointSliceController:
         self._moment = store.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
         for event in events:
             learn[event.object["kind"]](event)
+            if event.object["kind"] == "Pod" and event.type is not EventType.DELETED:
+                _warn_of_weight(store, event.object, event.old)
         for name in list(self._dirty):
             service = self._services.get(name)
             if service is None:
@@ -163,8 +166,9 @@ class EndpointSliceController:
         slices, namespace = self._slices.get(name, {}), name[0]
         existing = [slices[key] for key in sorted(slices)]
         wanted = self._hinted(store, service, self._wanted(service, pods))
+        weights = {address: weight for pod in pods for address, weight in pod.weights().items()}
         return arrange(
-            service, wanted, existing, lambda n: store.get("EndpointSlice", namespace, n) is not None
+            service, wanted, existing, lambda n: store.get("EndpointSlice", namespace, n) is not None, weights
         )
 
     def _hinted(
@@ -237,6 +241,14 @@ class EndpointSliceController:
         endpoints = self._endpoints.pop(name, None)
         if endpoints is not None:
             store.delete(*key_of(endpoints))
+
+
+def _warn_of_weight(store: Store, pod: Object, old: Object | None) -> None:
+    """Tell of a weight that is none, once for each time that it is written."""
+    text = weight_text(pod)
+    if text and (old is None or weight_text(old) != text) and weight_of(text) is None:
+        message = f"{WEIGHT}: {text!r} is no number from 0 to {MOST_WEIGHT}; it counts as {PLAIN_WEIGHT}"
+        warn(store, "endpoint-slice-controller", pod, "InvalidWeight", message)
 
 
 def _stamped(obj: Object, moment: str, generation: int = 0) -> Object:

@@ -14,6 +14,7 @@ from typing import Any
 from testbed.kube.controllers.endpoints import SlicePort, slice_ports
 from testbed.kube.controllers.metadata import owner_reference, short_hash
 from testbed.kube.controllers.selectors import labels_of
+from testbed.kube.objects.extensions import WEIGHTS, weights_text
 from testbed.kube.store import Object
 
 MAX_ENDPOINTS = 100  # kube-controller-manager --max-endpoints-per-slice
@@ -27,6 +28,11 @@ Group = tuple[str, tuple[SlicePort, ...]]
 
 Endpoints = Mapping[str, Object]
 """Endpoints by the uid of their pod."""
+
+Weights = Mapping[str, int]
+"""Weights by address, of those pods that are given one (`kube.objects.extensions`)."""
+
+ALL_PLAIN: Weights = {}
 
 
 @dataclass
@@ -48,12 +54,14 @@ def arrange(
     wanted: Mapping[Group, Endpoints],
     existing: Iterable[Object],
     taken: Callable[[str], bool],
+    weights: Weights = ALL_PLAIN,
 ) -> Changes:
     """The changes that bring `existing` (sorted by name) to `wanted`. `taken` says if a name is in use.
 
     `wanted` has a group for every family of the Service, if need be an empty one without ports: that one
     gets a slice without endpoints, as in Kubernetes, and any other group that is empty gets none.
     """
+    describe = _Describer(service, weights)
     groups: dict[Group, list[Object]] = {}
     for slice_ in existing:
         groups.setdefault((slice_["addressType"], slice_ports(slice_)), []).append(slice_)
@@ -66,15 +74,19 @@ def arrange(
         kept, fresh = _fill(old, wanted[group])
         if not old and not fresh and not group[1]:
             fresh = [[]]
-        _compare(service, old, kept, changes)
+        _compare(describe, old, kept, changes)
         created += [(group, endpoints) for endpoints in fresh]
     for group, endpoints in created:
-        _create(service, group, endpoints, changes, taken)
+        _create(describe, group, endpoints, changes, taken)
     return changes
 
 
 def _create(
-    service: Object, group: Group, endpoints: list[Object], changes: Changes, taken: Callable[[str], bool]
+    describe: _Describer,
+    group: Group,
+    endpoints: list[Object],
+    changes: Changes,
+    taken: Callable[[str], bool],
 ) -> None:
     """A new slice, or an update of one that would be deleted (finalize in Kubernetes)."""
     family, ports = group
@@ -82,11 +94,12 @@ def _create(
     spare = next((slice_ for slice_ in changes.delete if slice_["addressType"] == family), None)
     if spare is not None:
         changes.delete.remove(spare)
-        changes.update.append({**spare, "metadata": {**spare["metadata"], **_metadata(service)}, **content})
+        changes.update.append({**spare, "metadata": describe(endpoints, spare["metadata"]), **content})
         return
     names = {slice_["metadata"]["name"] for slice_ in changes.create}
-    name = _free_name(service["metadata"]["name"], family, lambda n: n in names or taken(n))
-    metadata = {"name": name, "namespace": service["metadata"]["namespace"], **_metadata(service)}
+    of = describe.service["metadata"]
+    name = _free_name(of["name"], family, lambda n: n in names or taken(n))
+    metadata = describe(endpoints, {"name": name, "namespace": of["namespace"]})
     head = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata}
     changes.create.append({**head, "addressType": family, **content})
 
@@ -107,17 +120,37 @@ def _fill(old: Sequence[Object], wanted: Endpoints) -> tuple[list[list[Object]],
     return kept, [new[i : i + MAX_ENDPOINTS] for i in range(0, len(new), MAX_ENDPOINTS)]
 
 
-def _compare(service: Object, old: Sequence[Object], kept: Sequence[list[Object]], changes: Changes) -> None:
+def _compare(
+    describe: _Describer, old: Sequence[Object], kept: Sequence[list[Object]], changes: Changes
+) -> None:
     """Update what differs; delete what has become empty, but for the last slice of a group without ports."""
     for index, (slice_, endpoints) in enumerate(zip(old, kept, strict=True)):
         last = index == 0 and not any(kept) and not slice_.get("ports")
         if not endpoints and not last:
             changes.delete.append(slice_)
             continue
-        metadata = {**slice_["metadata"], **_metadata(service)}
-        new = {**slice_, "metadata": metadata, "endpoints": endpoints}
+        new = {**slice_, "metadata": describe(endpoints, slice_["metadata"]), "endpoints": endpoints}
         if new != slice_:
             changes.update.append(new)
+
+
+@dataclass(frozen=True, slots=True)
+class _Describer:
+    """Writes the metadata of a Service's slices."""
+
+    service: Object
+    weights: Weights
+
+    def __call__(self, endpoints: Sequence[Object], old: Mapping[str, Any]) -> dict[str, Any]:
+        """What a slice with these endpoints says of itself; `old` is what it has besides."""
+        annotations = {k: v for k, v in (old.get("annotations") or {}).items() if k != WEIGHTS}
+        if self.weights:
+            found = {a: self.weights[a] for e in endpoints for a in e["addresses"] if a in self.weights}
+            annotations |= {WEIGHTS: text} if (text := weights_text(found)) else {}
+        metadata = {**old, **_metadata(self.service), "annotations": annotations}
+        if not annotations:
+            del metadata["annotations"]
+        return metadata
 
 
 def _metadata(service: Object) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Writer:
         with told_of(route.kind, body["metadata"].get("name", ""), creating=True):
             self._check_namespace(route, body["metadata"].get("name", ""))
             made = self.registry.create(body, dry_run=dry_run(request))
-        return answer(shown.one(made), 201, warnings)
+        return answer(shown.one(made), 201, (*warnings, *self.registry.doubts_of(made)))
 
     def replace(self, route: Route, request: Request) -> Response:
         """An object, or its status, as a whole."""
@@ -65,7 +65,7 @@ class Writer:
         update = self.registry.update_status if route.subresource == "status" else self.registry.update
         with told_of(route.kind, route.name):
             new = update(key(route), vetting, dry_run=dry_run(request))
-        return answer(shown.one(new), 200, tuple(warnings))
+        return answer(shown.one(new), 200, (*warnings, *self.registry.doubts_of(new)))
 
     def delete(self, route: Route, request: Request) -> Response:
         """One object: itself if it stays for a while, else a Status."""
