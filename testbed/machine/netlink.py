@@ -22,7 +22,7 @@ DUMP = 0x300  # of requests that list something
 CAPPED, ACK_TLVS = 0x100, 0x200  # of answers
 NOOP, ERROR, DONE, OVERRUN = 1, 2, 3, 4
 SOL_NETLINK, CAP_ACK, EXT_ACK = 270, 10, 11  # an answer need not repeat the request; it may bring a text
-MESSAGE_TEXT = 1  # NLMSGERR_ATTR_MSG
+MESSAGE_TEXT, PLACE = 1, 2  # NLMSGERR_ATTR_MSG, NLMSGERR_ATTR_OFFS
 NESTED = 0x8000
 KIND = 0x3FFF  # of an attribute's type; the rest are flags
 NETFILTER = 12  # the protocol of nf_tables, ipset and connection tracking (NETLINK_NETFILTER)
@@ -101,13 +101,24 @@ def failure(answer: Received) -> int:
 
 def complaint(answer: Received) -> str:
     """What an ERROR message says: the text of its errno, and the kernel's own words where it has some."""
-    own = ""
-    if answer.flags & ACK_TLVS:
-        repeated = HEADER.size if answer.flags & CAPPED else U32.unpack_from(answer.body, 4)[0]
-        told = attributes(answer.body[4 + aligned(repeated) :]).get(MESSAGE_TEXT, memoryview(b""))
-        own = bytes(told).rstrip(b"\0").decode(errors="replace")
+    told = _extended(answer).get(MESSAGE_TEXT, memoryview(b""))
+    own = bytes(told).rstrip(b"\0").decode(errors="replace")
     plain = os.strerror(failure(answer))
     return f"{plain} ({own})" if own else plain
+
+
+def place(answer: Received) -> int | None:
+    """The offset into the request, its header counted, of the attribute that an ERROR message is about."""
+    told = _extended(answer).get(PLACE)
+    return U32.unpack_from(told)[0] if told is not None else None
+
+
+def _extended(answer: Received) -> dict[int, memoryview]:
+    """The attributes of an ERROR message; they follow the request, or its header if it is capped to that."""
+    if not answer.flags & ACK_TLVS:
+        return {}
+    repeated = HEADER.size if answer.flags & CAPPED else U32.unpack_from(answer.body, 4)[0]
+    return attributes(answer.body[4 + aligned(repeated) :])
 
 
 def explained(opened: socket.socket) -> None:
