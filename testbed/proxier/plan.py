@@ -169,6 +169,7 @@ class NodeFacts:
     masquerade_all: bool = False
     pod_device: str = ""
     pod_device_prefix: str = ""
+    service_ranges: tuple[IPNetwork, ...] = ()  # where cluster IPs come from (ServiceCIDRs), all families
 
     def pod_range(self, family: Family) -> IPNetwork | None:
         """The pods' addresses of a family, if the node tells pods by them."""

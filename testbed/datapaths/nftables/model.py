@@ -8,8 +8,6 @@ or reads a table must know every kind of statement below and refuse any other.
           ├─ Set, Map                              a Map's values are always verdicts
           └─ Element ── key: (Part, …), verdict    of a Set (verdict None) or a Map
 
-    Change ── verb, what                      a step of a transaction, which is taken as a whole or not at all
-
 A Part of a key is told by its Python type: an address is `ipv4_addr` or `ipv6_addr`, text ("tcp", "udp", "sctp") is
 `inet_proto`, a number is `inet_service`.
 
@@ -282,26 +280,3 @@ class Rule(NamedTuple):
     chain: str
     statements: tuple[Statement, ...]
     comment: str = ""
-
-
-Thing = Table | Chain | Set | Map | Rule | Element
-
-
-class Verb(enum.StrEnum):
-    """What a change does.
-
-    ADD leaves what is there as it is; but a rule is appended once more, and an element with another verdict is an
-    error. DELETE (never of a rule) is an error where there is nothing; of an element only the key counts. FLUSH
-    takes all rules out of a Chain, all elements out of a Set or Map.
-    """
-
-    ADD = "add"
-    DELETE = "delete"
-    FLUSH = "flush"
-
-
-class Change(NamedTuple):
-    """One step of a transaction."""
-
-    verb: Verb
-    what: Thing
