@@ -11,80 +11,82 @@ import os
 from collections.abc import Iterable, Iterator
 
 from testbed.datapaths.nftables.keys import NET, key_bytes, set_form
-from testbed.datapaths.nftables.model import Chain, Change, Element, Map, Rule, Set, Table, Verb, Verdict
+from testbed.datapaths.nftables.model import Chain, Element, Map, Rule, Set, Table, Verdict
 from testbed.datapaths.nftables.netlink.expressions import verdict_data
 from testbed.datapaths.nftables.netlink.requests import Requests, comment, element
 from testbed.datapaths.nftables.statements import CODES, encoded, encoded_with
 from testbed.datapaths.nftables.unnamed import Unnamed, brought_by
-from testbed.errors import UsageError
 
 HOOKS = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting": 4}  # NF_INET_*
 
+Named = Chain | Set | Map
+Content = Named | Rule | Element
 
-def encode(table: Table, changes: Iterable[Change]) -> list[bytes]:
-    """The requests of one transaction (`netlink.transaction`), in the order of the changes.
 
-    Elements of one set that follow each other share a request, so they are best given together. May be called for
-    several tables, and the results joined. Raises UsageError for a change that nf_tables does not have.
+class Changes:
+    """The requests of one transaction on one table, in the order in which the methods are called.
+
+    Those of several tables may be joined and committed together (`netlink.transaction`).
     """
-    return list(_Encoder(table).encode(changes))
 
-
-class _Encoder:
     def __init__(self, table: Table) -> None:
+        self.requests: list[bytes] = []
+        self._table = table
         self._family = table.family
         self._make = Requests(NET[table.family], table.name)
         self._numbers = itertools.count(1)
 
-    def encode(self, changes: Iterable[Change]) -> Iterator[bytes]:
-        for (verb, of), some in itertools.groupby(changes, _verb_and_set):
-            if not of:
-                for change in some:
-                    yield from self._one(change)
-            elif verb is Verb.ADD:
-                yield from self._make.new_elements(of, map(_element, some))
+    def add_table(self) -> None:
+        """Make the table, unless it is there."""
+        self.requests.append(self._make.table(comment(self._table.comment)))
+
+    def delete_table(self) -> None:
+        """Delete the table with all that is in it; it must be there."""
+        self.requests.append(self._make.delete_table())
+
+    def flush_table(self) -> None:
+        """Delete all rules; chains, named sets and elements stay."""
+        self.requests.append(self._make.flush_table())
+
+    def add(self, content: Iterable[Content]) -> None:
+        """Make what is given, unless it is there; but a rule is appended once more, and an element that is there
+        must have the same verdict. Elements that follow each other and are of one set share a request.
+        """
+        for of, some in itertools.groupby(content, _set_of):
+            if of:
+                self.requests += self._make.new_elements(of, map(_element, some))
             else:
-                yield from self._make.delete_elements(of, map(_by_key, some))
+                for one in some:
+                    self.requests += self._added(one)
 
-    def _one(self, change: Change) -> Iterable[bytes]:
-        if change.verb is Verb.ADD:
-            return self._added(change)
-        if change.verb is Verb.DELETE:
-            return (self._deleted(change),)
-        return (self._flushed(change),)
+    def delete(self, content: Iterable[Named | Element]) -> None:
+        """Delete what is given, elements by their keys. It must be there, a chain without rules, and nothing may
+        lead to it.
+        """
+        for of, some in itertools.groupby(content, _set_of):
+            if of:
+                self.requests += self._make.delete_elements(of, map(_by_key, some))
+            else:
+                self.requests += map(self._deleted, some)
 
-    def _added(self, change: Change) -> Iterable[bytes]:
-        what = change.what
-        if isinstance(what, Rule):
-            return self._rule(what)
-        if isinstance(what, Chain):
-            return (self._chain(what),)
-        if isinstance(what, Set | Map):
-            return (self._make.set(what.name, set_form(what._replace(name="")), next(self._numbers)),)
-        if isinstance(what, Table):
-            return (self._make.table(comment(what.comment)),)
-        raise _impossible(change)
+    def flush(self, content: Iterable[Named]) -> None:
+        """Delete the rules of chains, the elements of sets and maps."""
+        for one in content:
+            flushed = self._make.flush_chain if isinstance(one, Chain) else self._make.flush_set
+            self.requests.append(flushed(one.name))
 
-    def _deleted(self, change: Change) -> bytes:
-        what = change.what
-        if isinstance(what, Chain):
-            return self._make.delete_chain(what.name)
-        if isinstance(what, Set | Map):
-            return self._make.delete_set(what.name)
-        if isinstance(what, Table):
-            return self._make.delete_table()
-        raise _impossible(change)
+    def _added(self, one: Content) -> Iterable[bytes]:
+        if isinstance(one, Rule):
+            return self._rule(one)
+        if isinstance(one, Chain):
+            return (self._chain(one),)
+        assert not isinstance(one, Element)
+        return (self._make.set(one.name, set_form(one._replace(name="")), next(self._numbers)),)
 
-    def _flushed(self, change: Change) -> bytes:
-        """Of a table, all rules are deleted; chains, sets and elements stay."""
-        what = change.what
-        if isinstance(what, Chain):
-            return self._make.flush_chain(what.name)
-        if isinstance(what, Set | Map):
-            return self._make.flush_set(what.name)
-        if isinstance(what, Table):
-            return self._make.flush_table()
-        raise _impossible(change)
+    def _deleted(self, one: Content) -> bytes:
+        assert isinstance(one, Named)
+        deleted = self._make.delete_chain if isinstance(one, Chain) else self._make.delete_set
+        return deleted(one.name)
 
     def _chain(self, chain: Chain) -> bytes:
         if chain.hook is None:
@@ -117,14 +119,14 @@ _OURS = f"__{os.getpid():x}.{os.urandom(4).hex()}."
 _UNIQUE = itertools.count()
 
 
-def _verb_and_set(change: Change) -> tuple[Verb, str]:
+def _set_of(one: Content) -> str:
     """The set that an element belongs to; empty for anything else."""
-    return change.verb, change.what.of if isinstance(change.what, Element) else ""
+    return one.of if isinstance(one, Element) else ""
 
 
-def _element(change: Change) -> bytes:
-    assert isinstance(change.what, Element)
-    _, key, verdict, said = change.what
+def _element(one: Content) -> bytes:
+    assert isinstance(one, Element)
+    _, key, verdict, said = one
     return element(key_bytes(key), _verdict(verdict), comment(said))
 
 
@@ -132,10 +134,6 @@ def _verdict(verdict: Verdict | None) -> bytes:
     return verdict_data(CODES[verdict.kind], verdict.chain) if verdict is not None else b""
 
 
-def _by_key(change: Change) -> bytes:
-    assert isinstance(change.what, Element)
-    return element(key_bytes(change.what.key))
-
-
-def _impossible(change: Change) -> UsageError:
-    return UsageError(f"nf_tables cannot {change.verb} {change.what}")
+def _by_key(one: Content) -> bytes:
+    assert isinstance(one, Element)
+    return element(key_bytes(one.key))
