@@ -66,6 +66,7 @@ def _checkout_for_all() -> Tool:
 
 TOOLS: Mapping[str, Callable[[], Probe]] = {
     "ruby": lambda: _tool("ruby"),
+    "busybox": lambda: _tool("busybox", "busybox-static"),
     "ping": lambda: _tool("ping", "iputils-ping"),
     "checkout-for-all": _checkout_for_all,
 }

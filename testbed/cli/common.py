@@ -12,11 +12,12 @@ from testbed.cluster.rpc import Client
 from testbed.errors import ManifestErrors, StatusError, UsageError
 from testbed.kube.objects import Loaded, read
 from testbed.kube.objects.cluster import seconds as duration
-from testbed.machine import sandbox
+from testbed.machine import kernels, sandbox
 from testbed.machine.paths import DEFAULT_NAME, NAME_VARIABLE, default_name
 
 if TYPE_CHECKING:
     from testbed.kube.client import Client as ApiClient
+    from testbed.machine.kernels.choose import Need
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,28 @@ def add_name(parser: argparse.ArgumentParser) -> None:
         "--name", default=default_name(),
         help=f"the lab instance's name (default: ${NAME_VARIABLE}, else {DEFAULT_NAME})",
     )  # fmt: skip
+
+
+def add_kernel(parser: argparse.ArgumentParser) -> None:
+    """`--kernel`: where a lab instance shall run."""
+    parser.add_argument(
+        "--kernel", choices=kernels.CHOICES,
+        help=f"the kernel that it runs on (default: ${kernels.VARIABLE}, else {kernels.AUTO}: native if it has all "
+        "that is needed, else uml, else vm)",
+    )  # fmt: skip
+
+
+def kernel_for(arguments: argparse.Namespace, need: Need, written: str | None = None) -> str:
+    """The kernel for a run; `written` is what a scenario says. One that nobody asked for is told on stderr.
+
+    Raises FeatureMissing if no kernel, or not the one that is asked for, has what the run needs.
+    """
+    from testbed.machine.kernels import choose  # here: only what starts something asks what kernels offer
+
+    choice = choose.choose(choose.wanted(arguments.kernel, written), need)
+    if choice.why:
+        print(f"kernel: {choice.kernel}, since {choice.why}", file=sys.stderr, flush=True)
+    return choice.kernel
 
 
 def add_output(parser: argparse.ArgumentParser, *formats: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
-from functools import partial
 
 from testbed.cli import common
 from testbed.cli.progress import ReadyBar
@@ -27,6 +26,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     common.add_name(parser)
     common.add_files(parser, required=False)
+    common.add_kernel(parser)
     parser.add_argument(
         "-t", "--topology", metavar="NAME",
         help=f"a cluster that comes along: {', '.join(topologies.names())}",
@@ -43,14 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
     cluster = (loaded and loaded.cluster) or default_cluster()
     # Imported before the fork, by the process that becomes the daemon; other commands should not pay for it.
     with collecting.paused():
-        from testbed.cluster import daemon
+        from testbed.cluster import daemon, launch
 
     manifests = loaded.manifests if loaded else ()
     for doubt in daemon.check(cluster, manifests, loaded.mistakes if loaded else ()):
         common.caution(doubt)
-    instance = sandbox.start(
-        arguments.name, partial(daemon.run, arguments.name, cluster, manifests=manifests)
-    )
+    kernel = common.kernel_for(arguments, launch.need(cluster))
+    instance = launch.start(kernel, arguments.name, cluster, manifests)
     with contextlib.ExitStack() as undo:
         # Half a cluster helps nobody: what was started here ends here.
         undo.callback(sandbox.destroy, instance)

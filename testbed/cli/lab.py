@@ -58,7 +58,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )  # fmt: skip
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     _verb(verbs, "list", _list, "which labs there are", where="")
-    _verb(verbs, "start", _start, "start a lab's instance", where="LAB")
+    common.add_kernel(_verb(verbs, "start", _start, "start a lab's instance", where="LAB"))
     _verb(verbs, "show", _show, "the lab's page, or one task", where="LAB[.TASK]", running=False)
     _verb(verbs, "tasks", _tasks, "the tasks, and which have passed", where="LAB")
     answer = _verb(verbs, "answer", _answer, "tell what you found out", where="LAB.TASK")
@@ -111,11 +111,12 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _start(arguments: argparse.Namespace) -> int:
     # Here, since it imports the whole daemon, which no other verb should pay for.
-    from testbed.scenario.lab.start import start
+    from testbed.scenario.lab.start import need, start
 
     lab = _lab_of(arguments.lab)[0]
+    kernel = common.kernel_for(arguments, need(lab), lab.kernel)
     with ReadyBar() as bar:
-        instance = start(lab, arguments.name or f"lab-{lab.name}", bar)
+        instance = start(lab, arguments.name or f"lab-{lab.name}", bar, kernel)
     return _started(arguments, lab, instance, "stands")
 
 

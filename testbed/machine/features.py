@@ -34,6 +34,7 @@ class Probe:
 
 
 YES = Probe(True)
+_programs: set[str] = set()  # that a probe looks for before it tries anything
 
 
 def names() -> tuple[str, ...]:
@@ -44,6 +45,11 @@ def names() -> tuple[str, ...]:
 def features() -> Mapping[str, Probe]:
     """All features with their probes' answers."""
     return {name: probe(name) for name in names()}
+
+
+def programs() -> tuple[str, ...]:
+    """The programs that probes look for: one that comes or goes may change an answer."""
+    return tuple(sorted(_programs))
 
 
 @cache
@@ -78,8 +84,11 @@ def _inside(script: str) -> str:
 def _tried(script: str, fix: str = KERNEL_FIX, *, tool: str = "", package: str = "") -> Callable[[], Probe]:
     """A probe that runs a script; a missing tool is a different answer than a missing kernel feature."""
 
+    if tool:
+        _programs.add(tool)
+
     def attempt() -> Probe:
-        if tool and shutil.which(tool, path=_path()) is None:
+        if tool and shutil.which(tool, path=path()) is None:
             return Probe(False, f"no program {tool}", f"apt-get install {package or tool}")
         said = _inside(script)
         return Probe(False, said, fix) if said else YES
@@ -87,17 +96,22 @@ def _tried(script: str, fix: str = KERNEL_FIX, *, tool: str = "", package: str =
     return attempt
 
 
-def _path() -> str:
-    """An ordinary user's PATH on Debian leaves out where ip and iptables are."""
+def path() -> str:
+    """Where programs are looked for: an ordinary user's PATH on Debian leaves out where ip and iptables are."""
     return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 def _program(name: str, package: str) -> Callable[[], Probe]:
+    _programs.add(name)
+
     def look() -> Probe:
-        found = shutil.which(name, path=_path())
+        found = shutil.which(name, path=path())
         return YES if found else Probe(False, f"no program {name}", f"apt-get install {package}")
 
     return look
+
+
+_mnexec = _program("mnexec", "mininet")
 
 
 def _mininet() -> Probe:
@@ -105,7 +119,7 @@ def _mininet() -> Probe:
         return Probe(
             False, "no Python package mininet", "apt-get install mininet; a venv with --system-site-packages"
         )
-    return _program("mnexec", "mininet")()
+    return _mnexec()
 
 
 def _user_namespaces() -> Probe:
@@ -139,10 +153,13 @@ def _cgroup2() -> Probe:
     )
 
 
+_list_programs = _tried("mount -t bpf bpf /sys/fs/bpf; bpftool prog list", tool="bpftool")
+
+
 def _bpf() -> Probe:
     if os.geteuid() != 0:
         return Probe(False, "programs may only be loaded by root", "run as root")
-    return _tried("mount -t bpf bpf /sys/fs/bpf; bpftool prog list", tool="bpftool", package="bpftool")()
+    return _list_programs()
 
 
 def _iptables(variant: str, match: str = "") -> Callable[[], Probe]:

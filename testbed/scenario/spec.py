@@ -74,6 +74,7 @@ class Spec:
     repeats: int
     seconds: float
     folder: Path = field(default_factory=Path)
+    kernel: str | None = None  # the one to run on, if the scenario says which
 
 
 def read(folder: Path) -> Spec:
@@ -128,6 +129,7 @@ def _spec(body: Mapping[str, Any], loaded: Loaded, folder: Path) -> Spec:
         repeats=body.get("repeats", DEFAULT_REPEATS),
         seconds=body.get("seconds", DEFAULT_SECONDS),
         folder=folder,
+        kernel=body.get("kernel"),
     )
 
 

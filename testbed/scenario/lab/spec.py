@@ -64,7 +64,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A whole lab. Pods in `unready` are not ready at the start, on purpose."""
+    """A whole lab. Pods in `unready` are not ready at the start, on purpose; `kernel` is None if it runs on any."""
 
     name: str
     title: str
@@ -75,6 +75,7 @@ class Lab:
     run: tuple[Command, ...]
     tasks: tuple[Task, ...]
     folder: Path
+    kernel: str | None = None
 
     def task(self, word: str) -> Task:
         """A task by its name or number. Raises UsageError."""
@@ -172,6 +173,7 @@ def _lab(body: Mapping[str, Any], loaded: Loaded, folder: Path) -> Lab:
         run=tuple(Command(command["in"], command["command"]) for command in start.get("run", ())),
         tasks=tuple(_task(task, number) for number, task in enumerate(body["tasks"], 1)),
         folder=folder,
+        kernel=body.get("kernel"),
     )
 
 

@@ -6,17 +6,25 @@ Knows labs, sandboxes and the daemon; knows nothing of how tasks are judged.
 from __future__ import annotations
 
 import contextlib
-from functools import partial
 
-from testbed.cluster import daemon
+from testbed.cluster import daemon, launch
 from testbed.machine import sandbox
+from testbed.machine.kernels import NATIVE
+from testbed.machine.kernels.choose import Need
 from testbed.machine.sandbox import Instance
 from testbed.scenario.lab import state
 from testbed.scenario.lab.running import Progress, Running
 from testbed.scenario.lab.spec import Lab
 
 
-def start(lab: Lab, name: str, progress: Progress) -> Instance:
+def need(lab: Lab) -> Need:
+    """What the lab's cluster asks of a kernel. Raises UsageError if there is no such datapath."""
+    cluster = lab.loaded.cluster
+    assert cluster is not None, "spec.read takes no lab without one"
+    return launch.need(cluster)
+
+
+def start(lab: Lab, name: str, progress: Progress, kernel: str = NATIVE) -> Instance:
     """Start a lab instance with the objects of the lab's start, run its commands; half of it helps nobody.
 
     Raises UsageError if the name is taken, FeatureMissing if this machine cannot, TestbedError if it gets
@@ -25,7 +33,7 @@ def start(lab: Lab, name: str, progress: Progress) -> Instance:
     cluster, manifests = lab.loaded.cluster, lab.loaded.manifests
     assert cluster is not None, "spec.read takes no lab without one"
     daemon.check(cluster, manifests)
-    instance = sandbox.start(name, partial(daemon.run, name, cluster, manifests=manifests))
+    instance = launch.start(kernel, name, cluster, manifests)
     with contextlib.ExitStack() as undo:
         undo.callback(sandbox.destroy, instance)
         with Running(instance) as running:
@@ -40,4 +48,4 @@ def start(lab: Lab, name: str, progress: Progress) -> Instance:
 def reset(lab: Lab, instance: Instance, progress: Progress) -> Instance:
     """End the instance and start it again: nothing of what was done to it is left, not even other addresses."""
     sandbox.destroy(instance)
-    return start(lab, instance.name, progress)
+    return start(lab, instance.name, progress, instance.kernel)

@@ -1,0 +1,29 @@
+#!/bin/busybox sh
+# Process 1 of a virtual machine until the host's files are there: see initramfs.py. Our arguments are the program that
+# becomes process 1 then. testbed.modules= on the kernel's command line is the folder of its modules on the host.
+
+say() { echo "testbed: $*" >/dev/console; }
+die() { say "$*"; poweroff -f; }
+setting() { sed -n "s/.*testbed\.$1=\([^ ]*\).*/\1/p" /proc/cmdline; }
+
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+for module in /modules/*.ko; do
+    insmod "$module" || die "$module cannot be loaded"
+done
+
+options=trans=virtio,version=9p2000.L,msize=512000,cache=loose,access=any
+mount -t 9p -o ro,$options host /lower || die "the host's files cannot be mounted"
+mount -t tmpfs -o mode=0755 rw /rw
+mkdir /rw/upper /rw/work
+mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work root /root || die "no overlay"
+
+release=$(uname -r)
+mkdir -p /root/lib/modules
+[ -d /root/lib/modules/$release/kernel ] || ln -sfn "$(setting modules)" /root/lib/modules/$release
+mount --move /dev /root/dev
+umount /sys
+exec switch_root /root "$@"

@@ -1,0 +1,85 @@
+"""The first files of a virtual machine: the archive's format, and which modules come in which order."""
+
+from __future__ import annotations
+
+import lzma
+from pathlib import Path
+
+import pytest
+
+from testbed.errors import FeatureMissing
+from testbed.machine.kernels.vm import initramfs
+from testbed.machine.kernels.vm.initramfs import Kernel
+from tests.require import require
+
+HEADER = 110  # bytes: the magic and thirteen numbers of eight digits
+
+DEPENDENCIES = """\
+kernel/drivers/virtio/virtio_pci.ko: kernel/drivers/virtio/virtio.ko kernel/drivers/virtio/virtio_ring.ko
+kernel/drivers/virtio/virtio.ko: kernel/drivers/virtio/virtio_ring.ko
+kernel/drivers/virtio/virtio_ring.ko:
+kernel/drivers/char/virtio_console.ko: kernel/drivers/virtio/virtio.ko kernel/drivers/virtio/virtio_ring.ko
+kernel/net/9p/9pnet_virtio.ko: kernel/net/9p/9pnet.ko
+kernel/net/9p/9pnet.ko:
+kernel/fs/9p/9p.ko.xz: kernel/net/9p/9pnet.ko
+"""
+
+
+def kernel(folder: Path, built_in: str = "kernel/fs/overlayfs/overlay.ko\n") -> Kernel:
+    """A kernel's files, each module's content its own name."""
+    (folder / "modules.dep").write_text(DEPENDENCIES)
+    (folder / "modules.builtin").write_text(built_in)
+    for line in DEPENDENCIES.splitlines():
+        path = folder / line.partition(":")[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = path.name.encode()
+        path.write_bytes(lzma.compress(content) if path.suffix == ".xz" else content)
+    return Kernel(folder / "vmlinuz", folder, "6.1")
+
+
+def unpacked(archive: bytes) -> dict[str, tuple[int, bytes]]:
+    """The names in a "newc" archive, each with mode and content."""
+    found, at = {}, 0
+    while True:
+        assert archive[at : at + 6] == b"070701"
+        numbers = [int(archive[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]
+        mode, size, length = numbers[1], numbers[6], numbers[11]
+        name = archive[at + HEADER : at + HEADER + length - 1].decode()
+        start = (at + HEADER + length + 3) // 4 * 4
+        if name == "TRAILER!!!":
+            return found
+        found[name] = mode, archive[start : start + size]
+        at = (start + size + 3) // 4 * 4
+
+
+def test_an_archive_is_read_back_whatever_the_lengths() -> None:
+    entries = [(f"file{'x' * n}", 0o100644, b"y" * n) for n in range(9)]
+    assert unpacked(initramfs.archive(entries)) == {name: (mode, text) for name, mode, text in entries}
+
+
+def test_a_module_comes_after_what_it_needs(tmp_path: Path) -> None:
+    require("busybox")
+    files = unpacked(initramfs.build(kernel(tmp_path)))
+    modules = [name.rpartition("-")[2] for name in files if name.startswith("modules/")]
+    assert modules == ["virtio_ring.ko", "virtio.ko", "virtio_pci.ko", "virtio_console.ko", "9pnet.ko",
+                       "9pnet_virtio.ko", "9p.ko"]  # fmt: skip
+
+
+def test_compressed_modules_are_unpacked(tmp_path: Path) -> None:
+    require("busybox")
+    files = unpacked(initramfs.build(kernel(tmp_path)))
+    assert files["modules/06-9p.ko"] == (0o100755, b"9p.ko.xz")
+
+
+def test_process_1_is_our_script_unless_another_is_given(tmp_path: Path) -> None:
+    require("busybox")
+    here = kernel(tmp_path)
+    ours = unpacked(initramfs.build(here))["init"]
+    assert ours == (0o100755, initramfs.SCRIPT.read_bytes())
+    assert unpacked(initramfs.build(here, b"#!other"))["init"] == (0o100755, b"#!other")
+
+
+def test_a_kernel_without_a_module_that_must_be_there_is_refused(tmp_path: Path) -> None:
+    require("busybox")
+    with pytest.raises(FeatureMissing, match="kernel 6.1 has no module overlay"):
+        initramfs.build(kernel(tmp_path, built_in=""))
