@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from immutables import Map
 
+from testbed.proxier.addresses import parse_network
 from testbed.proxier.build import service_plan
 from testbed.proxier.plan import (
     Family,
@@ -71,14 +72,16 @@ class Proxier:
         self._services: dict[ServiceName, Object] = {}
         self._slices: dict[ServiceName, tuple[Object, ...]] = {}  # by name
         self._keys: dict[ServiceName, tuple[ServiceKey, ...]] = {}
+        self._ranges: dict[str, tuple[IPNetwork, ...]] = {}  # by ServiceCIDR
         self.plan = NodePlan(self._settings.applied_to(facts))
         """The whole plan as of the last update. It is not changed by later updates."""
 
     def update(self, changes: Iterable[Change]) -> PlanDelta:
         """Take in what changed since the last call, and say which service ports that concerns.
 
-        Understands the kinds Service, EndpointSlice and Node (this node's zone); others are passed over.
-        Several changes of one object are merged; what ends up as it was is not in the delta.
+        Understands the kinds Service, EndpointSlice, Node (this node's zone) and ServiceCIDR, which changes the
+        plan's facts, not its services; others are passed over. Several changes of one object are merged; what ends
+        up as it was is not in the delta.
         """
         old = self.plan.services
         changed: dict[ServiceKey, ServicePlan] = {}
@@ -114,7 +117,12 @@ class Proxier:
 
     def _absorb(self, changes: Iterable[Change]) -> dict[ServiceName, None]:
         """Bring the objects up to date; returns the names of the services concerned, each once."""
-        take = {"Service": self._take_service, "EndpointSlice": self._take_slice, "Node": self._take_node}
+        take = {
+            "Service": self._take_service,
+            "EndpointSlice": self._take_slice,
+            "Node": self._take_node,
+            "ServiceCIDR": self._take_ranges,
+        }
         touched: dict[ServiceName, None] = {}
         for kind, old, new in changes:
             if kind in take:
@@ -154,6 +162,23 @@ class Proxier:
             self._place = place
             yield from tuple(self._services)
 
+    def _take_ranges(self, old: Object | None, new: Object | None) -> tuple[ServiceName, ...]:
+        """As kube-proxy since v1.33, follows the objects, not a setting; a range that is being given up counts."""
+        for obj in (old, new):
+            if obj is not None:
+                self._ranges.pop(_name(obj), None)
+        if new is not None:
+            found = map(parse_network, new["spec"].get("cidrs") or ())
+            self._ranges[_name(new)] = tuple(network for network in found if network is not None)
+        ranges = {network for some in self._ranges.values() for network in some}
+        facts = replace(self.plan.facts, service_ranges=tuple(sorted(ranges, key=_in_order)))
+        self.plan = NodePlan(facts, self.plan.services)
+        return ()
+
+
+def _in_order(network: IPNetwork) -> tuple[int, int, int]:
+    return network.version, int(network.network_address), network.prefixlen
+
 
 def _name(obj: Object) -> str:
     name: str = obj["metadata"]["name"]
@@ -166,11 +191,14 @@ def node_plan(
     services: Iterable[Object],
     slices: Iterable[Object],
     labels: Mapping[str, str] | None = None,
+    *,
+    service_cidrs: Iterable[Object] = (),
 ) -> NodePlan:
     """The plan of a node from nothing: the full pass, for the start and for repair.
 
     `labels` are the node's own, of which only the zone is read.
     """
     proxier = Proxier(facts, labels or {}, settings)
-    proxier.update([("Service", None, s) for s in services] + [("EndpointSlice", None, s) for s in slices])
+    kinds = {"Service": services, "EndpointSlice": slices, "ServiceCIDR": service_cidrs}
+    proxier.update([(kind, None, obj) for kind, objects in kinds.items() for obj in objects])
     return proxier.plan

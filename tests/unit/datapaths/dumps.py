@@ -26,14 +26,18 @@ Comparable = dict[str, dict[str, list[str]]]
 def plan(settings: Settings | None = None) -> NodePlan:
     """The plan for the objects, with the settings that the dumps' README tells, or with others."""
     objects = json.loads((FOLDER / "objects.json").read_text())["items"]
-    kinds = {kind: [o for o in objects if o["kind"] == kind] for kind in ("Service", "EndpointSlice", "Node")}
+    kinds = {
+        kind: [o for o in objects if o["kind"] == kind]
+        for kind in ("Service", "EndpointSlice", "Node", "ServiceCIDR")
+    }
     (node,) = kinds["Node"]
     addresses = [a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP"]
     facts = NodeFacts(
         node["metadata"]["name"], tuple(map(ip_address, addresses)), (ip_network("10.244.0.0/16"),)
     )
     labels = node["metadata"]["labels"]
-    return node_plan(facts, settings or Settings(), kinds["Service"], kinds["EndpointSlice"], labels)
+    services, slices, cidrs = kinds["Service"], kinds["EndpointSlice"], kinds["ServiceCIDR"]
+    return node_plan(facts, settings or Settings(), services, slices, labels, service_cidrs=cidrs)
 
 
 def dump(tool: str) -> Comparable:

@@ -5,13 +5,13 @@ Nothing differs, so there is no list of excuses. `tests/kernel/test_nftables.py`
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 
 from testbed.datapaths.nftables.render import text
 from testbed.proxier.plan import NodePlan
+from testbed.proxier.proxier import Settings
 from tests.unit.datapaths import dumps
 from tests.unit.datapaths.nftables.listing import Listing, parsed
 
@@ -19,11 +19,8 @@ DUMP = parsed((dumps.FOLDER / "nftables/nft-ruleset.txt").read_text())
 
 
 def plan() -> NodePlan:
-    """As that kube-proxy was set: its defaults in this mode, and the cluster's ServiceCIDR."""
-    made = dumps.plan()
-    ranges = (ip_network("10.96.0.0/16"),)
-    facts = replace(made.facts, service_ranges=ranges, node_port_ranges=(ip_network("10.99.0.2"),))
-    return NodePlan(facts, made.services)
+    """As that kube-proxy was set: by its defaults, so node ports answer on the node's own address (KEP-3866)."""
+    return dumps.plan(Settings(node_port_ranges=(ip_network("10.99.0.2"),)))
 
 
 @pytest.fixture(scope="module")
