@@ -27,7 +27,7 @@ from testbed.proxier.proxier import Change, Proxier, Settings
 
 log = logging.getLogger(__name__)
 
-WATCHED = ("EndpointSlice", "Node", "Service")
+WATCHED = ("EndpointSlice", "Node", "Service", "ServiceCIDR")
 RESYNC_TIMEOUT = 600.0
 KEPT_SYNCS = 10_000
 # Names of KubeProxyConfiguration that stand beside the datapath's own options in `kubeProxy.<mode>`.
@@ -117,6 +117,11 @@ class Agent:
     def start(self) -> None:
         """Begin: the first round programs the whole plan."""
         self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """True between `start` and `stop`."""
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """End after the round under way; the kernel keeps its rules."""
@@ -227,10 +232,11 @@ class Agent:
         start = time.perf_counter()
         if again:
             self._proxier = self._new_proxier()
+        known = self._proxier.plan.facts
         delta = self._proxier.update(changes)
         plan = self._proxier.plan
         planned = time.perf_counter() - start
-        full = again or not self._programmed
+        full = again or not self._programmed or plan.facts != known
         if not full and not delta:
             return
         applied = None
@@ -257,7 +263,10 @@ class Agent:
     def describe(self) -> dict[str, Any]:
         """The agent's state for `testbed inspect`."""
         last = asdict(self.syncs[-1]) if self.syncs else None
-        return {"node": self.name, "synced": self._synced, "failure": self.failure, "lastSync": last}
+        return {
+            "node": self.name, "datapath": self.datapath.name, "synced": self._synced, "failure": self.failure,
+            "lastSync": last,
+        }  # fmt: skip
 
 
 def local_addresses(netns: Netns) -> frozenset[IPAddress]:

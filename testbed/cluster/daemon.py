@@ -9,27 +9,24 @@ import logging
 import resource
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from testbed.cluster.agent import Agent, datapath_options
+from testbed.cluster.agent import Agent
 from testbed.cluster.apisockets import ApiSockets
 from testbed.cluster.health import Health
 from testbed.cluster.kubelet.contract import Machinery
 from testbed.cluster.kubelet.kubelets import Kubelets, real_machinery
-from testbed.cluster.kubeproxy.proxy import KubeProxies
 from testbed.cluster.network import ClusterNetwork
 from testbed.cluster.nodeinfo import memory, node_info
 from testbed.cluster.podserver.client import PodServer
+from testbed.cluster.posts import Posts, check_datapath, check_options, datapath_of
 from testbed.cluster.readiness import Readiness
-from testbed.cluster.sentry import Sentry
 from testbed.cluster.server import Server
-from testbed.cluster.sysctls import set_conntrack
+from testbed.cluster.switch import Moved, Switcher, Told
 from testbed.cluster.verbs import Verbs
-from testbed.datapaths import find
-from testbed.datapaths.contract import Datapath, Machine
-from testbed.errors import FeatureMissing, Mistake, NotFound
+from testbed.errors import Mistake, NotFound
 from testbed.kube.api import Registry
 from testbed.kube.controllers import Manager, all_controllers, create_nodes
 from testbed.kube.objects import ClusterConfig, Manifest
@@ -65,7 +62,8 @@ class Daemon:
         self.manager = Manager(self.store, all_controllers(cluster))
         self.kubelets: Kubelets | None = None
         self.agents: dict[str, Agent] = {}
-        self.sentry = Sentry()
+        self.posts = Posts(self.store)
+        self.switcher = Switcher(self.store, self.posts, self.agents)
         self.readiness = Readiness(self.store, self.manager, self.agents)
 
     def start(self, manifests: Sequence[Manifest]) -> None:
@@ -96,24 +94,23 @@ class Daemon:
         """kube-proxy begins when its caches are filled, and comes up beside the pods: so an agent's first round
         has the first pods in it, unless they take their time."""
         self.readiness.wait_for_pods(FIRST_ROUND_PATIENCE)
-        for agent in self.agents.values():
-            agent.start()
+        self.switcher.start()
 
     def _make_agents(self) -> None:
         if self.cluster.networking.kube_proxy_mode == NO_DATAPATH:
             return
         if not self.cluster.kube_proxy.node_port_addresses:
             log.warning(ALL_LOCAL_ADDRESSES)
-        proxies = KubeProxies()
-        for node in self.store.list("Node"):
-            datapath = _datapath(self.cluster)  # of its own for each agent: it remembers what it wrote
-            follower = proxies.start(node, self.cluster, datapath)
-            agent = Agent(self.store, node, self.cluster, datapath, [follower])
-            self.agents[agent.name] = agent
-            set_conntrack(agent.netns, self.cluster.kube_proxy.conntrack)
-            alarm = agent.datapath.alarm(agent.netns)
-            if alarm:
-                self.sentry.watch(alarm, agent.look)
+        self.switcher.man(self.cluster)
+
+    def switch(self, mode: str, options: Mapping[str, Any], order: str, told: Told) -> Sequence[Moved]:
+        """Another datapath for all nodes. Raises UsageError, FeatureMissing, and what `Switcher.switch` raises."""
+        check_options(mode, options)
+        wanted = self.cluster.with_mode(mode, options)
+        check_datapath(datapath_of(wanted), ThisMachine())
+        moved = self.switcher.switch(wanted, order, told)
+        self.cluster = wanted
+        return moved
 
     def agent(self, node: str) -> Agent:
         """The agent of a node. Raises NotFound."""
@@ -128,29 +125,15 @@ def check(
     """What this cluster or this machine would refuse, before anything is started; returns what is hardly meant.
 
     `mistakes` are those that were found in the files already. Raises ManifestErrors with them and with more;
-    UsageError if the datapath or an option of it does not exist, FeatureMissing if this machine lacks what it
-    needs.
+    UsageError if the datapath or an option of it does not exist. Whether a kernel can do it is `launch.need`.
     """
     store = Store()
     create_nodes(store, cluster)
     registry = Registry(store, cluster)
     registry.apply(manifests, mistakes)
     if cluster.networking.kube_proxy_mode != NO_DATAPATH:
-        check_datapath(_datapath(cluster), ThisMachine())
+        datapath_of(cluster)
     return registry.doubts(manifests)
-
-
-def _datapath(cluster: ClusterConfig) -> Datapath:
-    return find.load(cluster.networking.kube_proxy_mode, datapath_options(cluster.kube_proxy))
-
-
-def check_datapath(datapath: Datapath, machine: Machine) -> None:
-    """Raise FeatureMissing with everything that the datapath lacks on a machine, and what mends it."""
-    lacks = datapath.missing(machine)
-    if lacks:
-        reasons = "; ".join(f"{lack.feature}: {lack.reason}" for lack in lacks)
-        fix = "; ".join(dict.fromkeys(lack.fix for lack in lacks))
-        raise FeatureMissing(f"datapath {datapath.name}", reasons, fix)
 
 
 def run(

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.cluster.rpc import Progress
 from testbed.cluster.server import Verb
+from testbed.datapaths import find
+from testbed.datapaths.contract import Machine
 from testbed.errors import NotFound
+from testbed.machine.features import ThisMachine
 
 if TYPE_CHECKING:
     from testbed.cluster.daemon import Daemon
 
-NAMES = ("inspect", "wait", "syncs", "plan", "observe", "show", "resync", "enter")
+NAMES = ("inspect", "wait", "syncs", "plan", "observe", "show", "resync", "enter", "datapaths", "switch")
 
 
 class Verbs:
@@ -75,6 +78,19 @@ class Verbs:
         """A full pass on a node, and wait for its end."""
         self._daemon.agent(node).resync_and_wait()
 
+    def do_datapaths(self) -> list[dict[str, Any]]:
+        """Every datapath in every variant, and whether the kernel that this daemon runs on has what it needs."""
+        return offered(ThisMachine())
+
+    def do_switch(
+        self, datapath: str, options: dict[str, Any], order: str, progress: Progress
+    ) -> list[dict[str, Any]]:
+        """Bring all nodes to another datapath; the moments of each node's move, in seconds of CLOCK_MONOTONIC.
+
+        `order` is one of switch.ORDERS, or empty. Nobody is moved if all have that datapath with these options.
+        """
+        return [asdict(moved) for moved in self._daemon.switch(datapath, options, order, progress)]
+
     def do_enter(self, namespace: str, name: str, container: str) -> dict[str, Any]:
         """Where a container is: the pod's network namespace, and the process to join, None if it is served.
 
@@ -94,6 +110,16 @@ class Verbs:
         status = statuses[container or next(iter(statuses))]
         pid = status["containerID"].removeprefix("process://")
         return {"netns": pods[namespace, name]["netns"], "pid": int(pid) if pid else None}
+
+
+def offered(machine: Machine) -> list[dict[str, Any]]:
+    """The datapaths, each variant for itself, with what a machine lacks for it and the fix."""
+    return [
+        {"name": name, "options": dict(options), "missing": [asdict(lack) for lack in lacks]}
+        for name in find.names()
+        for options in find.choices(name)
+        for lacks in [find.load(name, options).missing(machine)]
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -110,6 +110,9 @@ class Datapath(Protocol):
 
     name: str
     features: frozenset[str]  # what it can express; a case that needs more is reported as unsupported
+    ground: frozenset[str]
+    """Whose KUBE-* and other fixed names it writes to, e.g. `iptables-nft`. Datapaths with common ground use the
+    same names for different things, so they cannot stand on a node together even for a moment."""
 
     def missing(self, machine: Machine) -> tuple[Missing, ...]:
         """What this machine lacks for it; empty if it can run."""
@@ -135,6 +138,13 @@ class Datapath(Protocol):
 
     def intact(self, node: Node) -> bool:
         """False if somebody has flushed or deleted what was applied, as far as a quick look can tell."""
+        ...
+
+    def present(self, node: Node) -> bool:
+        """True if the node's kernel holds anything of this datapath (in this variant), whoever put it there.
+
+        A quick look that changes nothing, not even by loading a module. It tells this one from every other one.
+        """
         ...
 
     def alarm(self, node: Node) -> Alarm | None:

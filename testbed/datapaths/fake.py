@@ -28,6 +28,7 @@ class FakeDatapath:
 
     name: str = "fake"
     features: frozenset[str] = frozenset()
+    ground: frozenset[str] = frozenset({"fake"})
     refuses: str = ""
     calls: list[Call] = field(default_factory=list)
     plans: dict[str, NodePlan] = field(default_factory=dict)
@@ -65,6 +66,10 @@ class FakeDatapath:
     def intact(self, node: Node) -> bool:
         """False once `flush` was called, until the next full pass."""
         return node.name not in self.flushed
+
+    def present(self, node: Node) -> bool:
+        """True from the first `apply` until `remove`."""
+        return node.name in self.plans
 
     def alarm(self, node: Node) -> None:  # noqa: ARG002
         """Memory does not tell."""

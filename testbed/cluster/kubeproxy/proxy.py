@@ -128,7 +128,6 @@ class KubeProxies:
 
     def __init__(self) -> None:
         self._servers = HttpServers()
-        self._proxies: list[KubeProxy] = []
 
     def start(self, node: Object, cluster: ClusterConfig, datapath: Datapath) -> KubeProxy:
         """A node's kube-proxy, which serves already; to be handed to its agent as a follower."""
@@ -137,7 +136,6 @@ class KubeProxies:
         count = partial(datapath.rule_counts, netns) if isinstance(datapath, CountsRules) else None
         proxy = KubeProxy(node, cluster, partial(self._servers.listen, netns), cleanup, count)
         proxy.start()
-        self._proxies.append(proxy)
         return proxy
 
 

@@ -148,6 +148,7 @@ class IptablesDatapath:
 
     def __init__(self, variant: str, masquerade_bit: int = MASQUERADE_BIT) -> None:
         self.variant = variant
+        self.ground = frozenset({f"iptables-{variant}"})
         self._masquerade_bit = masquerade_bit
         self._states: dict[str, _State] = {}
         self._route_localnet: dict[str, str] = {}  # what it was on a node before us
@@ -246,6 +247,11 @@ class IptablesDatapath:
     def intact(self, node: Node) -> bool:
         """Looks for the canary chains, as kube-proxy's monitor does; in all tables, not in mangle alone."""
         return all(self._tool(node, family).has(table, CANARY) for family in TOOLS for table in TOP_LEVEL)
+
+    def present(self, node: Node) -> bool:
+        """Looks for the canary chains, which no other mode of kube-proxy has: its IPVS mode shares most names."""
+        families = [family for family in TOOLS if self._tool(node, family).in_use()]
+        return any(self._tool(node, family).has(table, CANARY) for family in families for table in TOP_LEVEL)
 
     def alarm(self, node: Node) -> Alarm | None:
         """nf_tables tells of each chain that is deleted; the old tables tell nothing."""

@@ -57,6 +57,15 @@ class Tool:
             raise CommandFailed(argv, result.status, result.stderr, where=self.node.name)
         return result.status == 0
 
+    def in_use(self) -> bool:
+        """False if there can be nothing of this variant. To list a table of legacy would make it: the kernel names
+        those that there are (net/ipv4/netfilter/ip_tables.c, net/ipv6/netfilter/ip6_tables.c).
+        """
+        if self.variant != "legacy":
+            return True
+        names = f"/proc/self/net/{TOOLS[self.family].replace('tables', '_tables')}_names"
+        return bool(self.node.run(["cat", names], check=False).stdout)
+
     def change(self, text: str) -> Result:
         """Change only the chains and rules that `text` names. Raises CommandFailed."""
         return self.node.run([self._program("restore"), "-w", str(LOCK_SECONDS), "--noflush"], stdin=text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -49,12 +49,12 @@ class KubeProxy:
     """kube-proxy's settings (KubeProxyConfiguration v1alpha1) with its defaults; periods in seconds.
 
     `options` is what stands under `kubeProxy.<mode>`, as it was written, for the datapath of that mode;
-    `conntrack` the section of that name.
+    `conntrack` the section of that name; `written` the whole of `kubeProxy`, for a switch to another mode.
     """
 
     masquerade_all: bool = False
     localhost_node_ports: bool = True
-    node_port_addresses: tuple[str, ...] = ()  # networks, or the one word "primary"; empty: every address
+    node_port_addresses: tuple[str, ...] = ()  # networks, or "primary" (nftables' default); empty: every address
     detect_local_mode: str = "ClusterCIDR"
     detect_local_interface: str = ""  # of the modes BridgeInterface and InterfaceNamePrefix
     cluster_cidr: str | None = None  # None: the pods' subnets; empty: pods are not told from others
@@ -62,6 +62,7 @@ class KubeProxy:
     sync_period: float = 30.0
     conntrack: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    written: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,14 @@ class ClusterConfig:
             return self.networking.pod_subnets
         return tuple(map(ip_network, subnets_of(cidr))) if cidr else ()
 
+    def with_mode(self, mode: str, options: Mapping[str, Any]) -> ClusterConfig:
+        """The same cluster with kube-proxy in another mode: as if the document had said so, with `options` beside
+        what it says under `kubeProxy.<mode>`.
+        """
+        written = {**self.kube_proxy.written, mode: {**self.kube_proxy.written.get(mode, {}), **options}}
+        networking = replace(self.networking, kube_proxy_mode=mode)
+        return replace(self, networking=networking, kube_proxy=_kube_proxy(written, mode))
+
     def to_json(self) -> dict[str, Any]:
         """As JSON, for a socket or a result file."""
         net, proxy = self.networking, self.kube_proxy
@@ -105,6 +114,7 @@ class ClusterConfig:
                 "node_port_addresses": list(proxy.node_port_addresses),
                 "conntrack": dict(proxy.conntrack),
                 "options": dict(proxy.options),
+                "written": dict(proxy.written),
             },
             "clients": self.clients,
             "kubelet": asdict(self.kubelet),
@@ -198,18 +208,21 @@ def _networking(fields: Mapping[str, Any]) -> Networking:
 
 
 def _kube_proxy(fields: Mapping[str, Any], mode: str) -> KubeProxy:
-    """kube-proxy takes masqueradeAll from the nftables section in that mode, else from the iptables one."""
+    """kube-proxy takes masqueradeAll from the nftables section in that mode, else from the iptables one; in that
+    mode node ports answer on the node's own addresses unless something else is said (KEP-3866), else on all.
+    """
     options = fields.get(mode, {})
     iptables = fields.get("iptables", {})
     marks = fields.get("nftables", {}) if mode == "nftables" else iptables
     detect = fields.get("detectLocal", {})
     interfaces = {"BridgeInterface": "bridgeInterface", "InterfaceNamePrefix": "interfaceNamePrefix"}
     detect_local_mode = fields.get("detectLocalMode", "ClusterCIDR")
+    primary = ("primary",) if mode == "nftables" else ()
     least = "0" if mode == "ipvs" else "1s"  # KubeProxyConfiguration's defaults for minSyncPeriod
     return KubeProxy(
         masquerade_all=marks.get("masqueradeAll", False),
         localhost_node_ports=iptables.get("localhostNodePorts", True),
-        node_port_addresses=tuple(fields.get("nodePortAddresses", ())),
+        node_port_addresses=tuple(fields.get("nodePortAddresses", ())) or primary,
         detect_local_mode=detect_local_mode,
         detect_local_interface=detect.get(interfaces.get(detect_local_mode, ""), ""),
         cluster_cidr=fields.get("clusterCIDR"),
@@ -217,4 +230,5 @@ def _kube_proxy(fields: Mapping[str, Any], mode: str) -> KubeProxy:
         sync_period=seconds(options.get("syncPeriod", "30s")) or 0.0,
         conntrack=fields.get("conntrack", {}),
         options=options,
+        written=fields,
     )

@@ -57,7 +57,7 @@ def cluster_errors(body: Part) -> FieldErrors:
     if "links" in body:
         hint = "leave the field out; every link is a plain one"
         yield forbidden("links", "links with impairments are not available yet", hint)
-    mistaken = [*_networking(networking), *_nodes(nodes)]
+    mistaken = [*_networking(networking), *_kube_proxy(proxy), *_nodes(nodes)]
     if not mistaken and body.get("metadata", {}).get("name"):
         yield from _sizes(body)
 

@@ -27,6 +27,7 @@ class Notes:
 
     name = "notes"
     features: frozenset[str] = frozenset()
+    ground: frozenset[str] = frozenset({"notes"})
 
     def __init__(self, refusals: int = 0, large: bool = False) -> None:
         self.applied: list[tuple[bool, list[str]]] = []  # full?, names of the Services in the plan
@@ -54,6 +55,9 @@ class Notes:
 
     def intact(self, node: Node) -> bool:
         return not self.flushed
+
+    def present(self, node: Node) -> bool:
+        return bool(self.applied)
 
     def alarm(self, node: Node) -> None:
         return None

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from testbed.cluster import daemon
+from testbed.cluster.posts import check_datapath
 from testbed.datapaths import find
 from testbed.errors import FeatureMissing, ManifestErrors, UsageError
 from testbed.kube.objects import ClusterConfig, KubeProxy, default_cluster, load_text
@@ -52,7 +53,7 @@ class BareMachine:
 
 def test_what_the_machine_lacks_is_told_with_what_mends_it() -> None:
     with pytest.raises(FeatureMissing) as raised:
-        daemon.check_datapath(find.load("iptables", {"variant": "legacy"}), BareMachine())
+        check_datapath(find.load("iptables", {"variant": "legacy"}), BareMachine())
     assert (raised.value.feature, raised.value.reason, raised.value.fix) == (
         "datapath iptables",
         "iptables-legacy: no iptables-legacy here",

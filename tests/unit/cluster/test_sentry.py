@@ -54,3 +54,14 @@ def test_what_is_not_worth_a_look_is_passed_over(bells: list[Bell]) -> None:
     bells[1].outside.send(b"look")
     assert looked.wait(PATIENCE)
     assert order == []
+
+
+def test_a_forgotten_alarm_is_closed_and_calls_nobody(bells: list[Bell]) -> None:
+    sentry, looked, order = Sentry(), threading.Event(), list[str]()
+    sentry.watch(bells[0], lambda: order.append("first"))
+    sentry.watch(bells[1], looked.set)
+    sentry.forget(bells[0])
+    bells[1].outside.send(b"look")
+    assert looked.wait(PATIENCE)
+    assert order == []
+    assert bells[0].fileno() == -1
