@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import sys
 import time
@@ -26,13 +25,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from testbed.errors import FeatureMissing, KernelStateError, TestbedError, UsageError
-from testbed.machine import libc, lock, mounts, paths
+from testbed.machine import detached, kernels, libc, lock, mounts, paths
 from testbed.machine.process import ProcessId
 
-MAX_DESCRIPTORS = 1 << 16
 ABANDON_SECONDS = 10.0
-ARMED, GO = b"armed", b"go"  # what a daemon and its supervisor say to each other before the daemon begins
-INNER = libc.CLONE_NEWNS | libc.CLONE_NEWNET | libc.CLONE_NEWIPC | libc.CLONE_NEWUTS
 
 Ready = Callable[[], None]
 """Called by the daemon when it serves; only then does `start` return."""
@@ -40,12 +36,18 @@ Ready = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A lab instance, as its record tells."""
+    """A lab instance, as its record tells.
+
+    On a guest's kernel `daemon` is the process of that kernel, as seen here: its end is the end of all that is in
+    there. `inside` is the daemon's number in the guest, 0 until it is ready.
+    """
 
     name: str
     supervisor: ProcessId
     daemon: ProcessId
     created: float  # seconds since the epoch
+    kernel: str = kernels.NATIVE
+    inside: int = 0
 
     @property
     def folder(self) -> Path:
@@ -72,8 +74,18 @@ class Instance:
 
     def enter_argv(self) -> list[str]:
         """The beginning of a command line that runs a program in the sandbox (nsenter(1))."""
-        argv = ["nsenter", "--target", str(self.daemon.pid), "--mount", "--net", "--pid", "--ipc", "--uts"]
-        return argv + ([] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]) + ["--"]
+        if self.kernel != kernels.NATIVE:
+            return [*self.guest_argv(), *_nsenter(self.inside), "--"]
+        own = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+        return [*_nsenter(self.daemon.pid), *own, "--"]
+
+    def guest_argv(self) -> list[str]:
+        """The beginning of a command line that runs a program in the guest, beside the sandbox in there."""
+        return [sys.executable, "-m", "testbed.machine.kernels.enter", str(self.folder), "--"]
+
+
+def _nsenter(pid: int) -> list[str]:
+    return ["nsenter", "--target", str(pid), "--mount", "--net", "--pid", "--ipc", "--uts"]
 
 
 def find(name: str) -> Instance | None:
@@ -87,9 +99,9 @@ def _recorded(folder: Path) -> Instance | None:
         data = json.loads((folder / "record.json").read_text())
     except (OSError, ValueError):
         return None
-    return Instance(
-        data["name"], ProcessId(**data["supervisor"]), ProcessId(**data["daemon"]), data["created"]
-    )
+    ours, daemon = ProcessId(**data["supervisor"]), ProcessId(**data["daemon"])
+    kernel, inside = data.get("kernel", kernels.NATIVE), data.get("inside", 0)  # older records have neither
+    return Instance(data["name"], ours, daemon, data["created"], kernel, inside)
 
 
 def get(name: str) -> Instance:
@@ -115,11 +127,11 @@ def start(name: str, daemon: Callable[[Path, Ready], None]) -> Instance:
     TestbedError with the end of the daemon's log if it dies before it is ready.
     """
     folder = paths.instance_folder(name)
-    with _claimed(folder):
+    with claimed(folder):
         reading, writing = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
-        child = _fork()
+        child = detached.fork()
         if child == 0:
             os.close(reading)
             _run_supervisor(name, folder, daemon, writing)
@@ -127,21 +139,12 @@ def start(name: str, daemon: Callable[[Path, Ready], None]) -> Instance:
         return _await_ready(name, reading, child)
 
 
-def _fork() -> int:
-    """os.fork with stops held back: what a handler raises in Python's own steps of a fork is printed and lost."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        return os.fork()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def tidy(name: str) -> bool:
     """Remove what a dead instance of this name has left; False if it lives, or left nothing."""
     folder = paths.instance_folder(name)
     if not folder.is_dir():
         return False
-    _sweep(folder)
+    sweep(folder)
     return not folder.is_dir()
 
 
@@ -150,11 +153,11 @@ def destroy(instance: Instance, timeout: float = 30.0) -> None:
     instance.daemon.kill()
     if not instance.supervisor.wait(timeout):
         raise KernelStateError(f"lab instance {instance.name}: not gone after {timeout:g} s")
-    _sweep(instance.folder)
+    sweep(instance.folder)
 
 
 @contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path) -> Iterator[None]:
     """Hold the name while the instance starts; tidy up after predecessors whose supervisors were killed too."""
     with lock.held(_lock_of(folder)):
         if find(folder.name):
@@ -162,7 +165,7 @@ def _claimed(folder: Path) -> Iterator[None]:
             raise UsageError(f"lab instance {folder.name!r} is running already; {hint}")
         for other in _names(folder.parent) - {folder.name}:
             with suppress(KernelStateError):  # somebody else's business must not stop this start
-                _sweep(folder.with_name(other), wait=False)
+                sweep(folder.with_name(other), wait=False)
         _remove(folder)
         folder.mkdir(mode=0o700)
         try:
@@ -192,8 +195,8 @@ def _names(root: Path) -> set[str]:
     return {name for name in names if paths.NAME.fullmatch(name)}
 
 
-def _sweep(folder: Path, *, wait: bool = True) -> None:
-    """Remove what a dead instance left; one that lives, or is being started, stays."""
+def sweep(folder: Path, *, wait: bool = True) -> None:
+    """Remove what a dead instance left in its folder; one that lives, or is being started, stays."""
     with lock.held(_lock_of(folder), wait=wait) as ours:
         instance = _recorded(folder)
         if ours and not (instance and instance.daemon.alive()):
@@ -231,60 +234,33 @@ def _run_supervisor(name: str, folder: Path, daemon: Callable[[Path, Ready], Non
 
 
 def _supervise(name: str, folder: Path, daemon: Callable[[Path, Ready], None], pipe: int) -> None:
-    log = os.open(folder / "daemon.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    _redirect(log, pipe)
+    detached.redirect(folder / "daemon.log", pipe)
     try:
-        _unshare_outer()
+        detached.unshare_outer()
         ours, its = socket.socketpair()
         child = os.fork()
         if child == 0:
             ours.close()
             _run_daemon(name, folder, daemon, (its, pipe))
         its.close()
-        # Only a daemon that dies with us may go: "go" must not lie ready for one that we did not live to see armed.
-        if ours.recv(len(ARMED)):
-            _write_record(name, folder, child)
-            ours.send(GO)
+        if detached.is_armed(ours):
+            record(folder, Instance(name, ProcessId.of(os.getpid()), ProcessId.of(child), time.time()))
+            detached.let_go(ours)
         ours.close()
         os.waitpid(child, 0)
-        _tell(pipe, (folder / "daemon.log").read_text(errors="replace")[-4000:])
+        detached.tell(pipe, (folder / "daemon.log").read_text(errors="replace")[-4000:])
     except TestbedError as error:
-        _tell(pipe, f"namespaces:{error}")
+        detached.tell(pipe, f"namespaces:{error}")
     finally:
         os.close(pipe)
-        _sweep(folder)
+        sweep(folder)
 
 
-def _tell(pipe: int, text: str) -> None:
-    """Say something to the command line, if it still listens (after `ready` nobody does)."""
-    try:
-        os.write(pipe, text.encode())
-    except OSError:
-        return
+def record(folder: Path, instance: Instance) -> None:
+    """Write an instance's record; whoever reads it gets all of it, or the one before.
 
-
-def _redirect(log: int, pipe: int) -> None:
-    """Standard streams to the log, and none of the caller's other descriptors: someone may wait for their end."""
-    empty = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((empty, 0), (log, 1), (log, 2)):
-        os.dup2(source, target)
-    os.closerange(3, pipe)
-    os.closerange(pipe + 1, MAX_DESCRIPTORS)
-
-
-def _unshare_outer() -> None:
-    """What the supervisor needs to start process 1. It stays in the host's own net and mount namespaces."""
-    user, group = os.geteuid(), os.getegid()
-    libc.unshare(libc.CLONE_NEWPID if user == 0 else libc.CLONE_NEWUSER | libc.CLONE_NEWPID)
-    if user != 0:
-        # user_namespaces(7): setgroups must be denied before an unprivileged process may map its group.
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
-
-
-def _write_record(name: str, folder: Path, child: int) -> None:
-    instance = Instance(name, ProcessId.of(os.getpid()), ProcessId.of(child), time.time())
+    The folder is told, since a supervisor of an ordinary user is root in its namespace, whose folder is another.
+    """
     temporary = folder / "record.new"
     temporary.write_text(json.dumps(asdict(instance)))
     temporary.rename(folder / "record.json")
@@ -297,13 +273,8 @@ def _run_daemon(
     supervisor, pipe = ends
     status = 1
     try:
-        libc.prctl(libc.PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.prctl(libc.PR_SET_NAME, b"testbed-daemon")
-        supervisor.send(ARMED, socket.MSG_NOSIGNAL)
-        # An end of file instead of GO means that the supervisor died before PR_SET_PDEATHSIG was set.
-        if supervisor.recv(len(GO)) == GO:
-            supervisor.close()
-            libc.unshare(INNER)
+        if detached.armed(supervisor, b"testbed-daemon"):
+            libc.unshare(detached.INNER)
             mounts.make_private(folder)
             socket.sethostname(f"testbed-{name}")
             daemon(folder, lambda: _say_ready(pipe))
