@@ -29,15 +29,31 @@ Both families and TCP are meant where a packet says nothing else. Destinations:
     externalIP/NAME[:PORT][@NODE]    its first external IP of the family, likewise
     healthCheck/NAME@NODE            its health-check node port on NODE's address
     pod/NAME:PORT, node/NAME:PORT    the plain address
+    address/ADDRESS:PORT[@NODE]      an address that may be nobody's, e.g. address/[fd00::1]:80
 
 PORT is the name or number of a service port, and may be left out where the Service has one for the
-protocol. What is sent: one line, or with `bytes: N` as much, or with `get: PATH` an HTTP request; from the same
-port each time with `sourcePort: N`; `count` times, with `every: SECONDS` not faster than that.
+protocol, and with protocol ICMP, an echo request. What is sent: one line, or with `bytes: N` as much, or with `get:
+PATH` an HTTP request; from the same port each time with `sourcePort: N`; `count` times, with `every: SECONDS` not
+faster than that. A client takes N addresses in turn with `sources: N`. TCP connections stay open, until the case
+ends, with `hold: true`. `to` may be a list, too.
 
 Outcomes: `endpoints` (every one of them answers, nothing else does; with `affinity: kept` always
 the same one of them, with `affinity: expires` sooner or later another one, with `spread: even` in equal shares),
-`refused` (TCP reset or ICMP port unreachable), `dropped` (silence), `status` (of HTTP, with `localEndpoints`
+`counts` (`{pod/web-1: 6, pod/web-2: 2}`: so many each), `answered` (by whoever, to an echo request),
+`refused` (TCP reset or ICMP port unreachable), `dropped` (silence), `untouched` (left alone, so it goes to the
+network's router, who knows no way: silence or an error of routing), `status` (of HTTP, with `localEndpoints`
 what the body says). `sourceSeen` is whose address the endpoint sees; `sender` means the sender's own.
+
+With `endpoints` also, for what a scheduler does; not every endpoint need answer then:
+
+    ranks: [5, 3]              the busiest gets 5, the next 3, whichever they are; with `within: 1` one more or less
+    sticks: source             each address of a sender meets one endpoint, and not all the same; or `destination`
+    moved: {since: N, most: 0.1}   at most that share of the flows meets another endpoint now than in the row before
+                               that has `name: N`; whose endpoint then is not among `endpoints` now does not count
+
+Where kube-proxy's modes differ by design, a row says so for each datapath, with the reason and its source:
+
+    unlike: {nftables: {expect: {refused: true}, because: "KEP-3866: ..."}}
 
 Knows no datapath and no lab: a case is text about Services and packets.
 """
@@ -50,7 +66,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.net.case import Case, Destination, Expect, Host, Outcome, Packet, Step
+from tests.net.case import Case, Destination, Expect, Host, Outcome, Packet, Step, Unlike
 from tests.net.case_mistakes import CAST, DESTINATION, FOLDER, checked, several
 
 FAMILIES = ("IPv4", "IPv6")
@@ -99,35 +115,66 @@ def _step(raw: Mapping[str, Any]) -> Step:
 
 
 def _packets(rows: Sequence[Mapping[str, Any]]) -> tuple[Packet, ...]:
-    return tuple(packet for row in rows for packet in _expanded(row))
+    return tuple(packet for number, row in enumerate(rows) for packet in _expanded(number, row))
 
 
-def _expanded(row: Mapping[str, Any]) -> Iterator[Packet]:
-    """One packet for each sender, protocol and family of a row."""
-    match = DESTINATION.fullmatch(row["to"])
-    assert match is not None, "checked() lets only destinations through"
-    destination = Destination(**{name: text or "" for name, text in match.groupdict().items()})
+def _expanded(number: int, row: Mapping[str, Any]) -> Iterator[Packet]:
+    """One packet for each sender, destination, protocol and family of a row."""
     expect = _expect(row["expect"])
+    unlike = {
+        name: Unlike(_expect(raw["expect"]), raw["because"]) for name, raw in row.get("unlike", {}).items()
+    }
     content = {name: row[key] for key, name in _CONTENT.items() if key in row}
-    count = row.get("count", default_count(len(expect.endpoints)))
+    count = row.get("count") or max(map(_count, (expect, *(each.expect for each in unlike.values()))))
     protocols, families = several(row.get("protocol", "TCP")), several(row.get("family", list(FAMILIES)))
-    for sender, protocol, family in itertools.product(several(row["from"]), protocols, families):
-        yield Packet(Host(*sender.split("/")), destination, protocol, family, count, expect, **content)
+    ways = itertools.product(several(row["from"]), several(row["to"]), protocols, families)
+    for sender, to, protocol, family in ways:
+        place = Host(*sender.split("/")), _destination(to)
+        yield Packet(*place, protocol, family, count, expect, row=number, unlike=unlike, **content)
 
 
-_CONTENT = {"bytes": "size", "get": "path", "sourcePort": "source_port", "every": "every"}
+def _destination(text: str) -> Destination:
+    match = DESTINATION.fullmatch(text)
+    assert match is not None, "checked() lets only destinations through"
+    return Destination(**{name: part or "" for name, part in match.groupdict().items()})
+
+
+_CONTENT = {
+    "bytes": "size",
+    "get": "path",
+    "sourcePort": "source_port",
+    "every": "every",
+    "sources": "sources",
+    "hold": "hold",
+    "name": "name",
+}
+
+
+def _count(expect: Expect) -> int:
+    """How often a packet is sent where its row does not say."""
+    told = sum(count for _, count in expect.counts) or sum(expect.ranks)
+    return told or default_count(len(expect.endpoints))
 
 
 def _expect(raw: Mapping[str, Any]) -> Expect:
-    outcome = next((Outcome(name) for name in ("refused", "dropped") if name in raw), Outcome.ANSWERED)
+    outcome = next(
+        (Outcome(name) for name in ("refused", "dropped", "untouched") if name in raw), Outcome.ANSWERED
+    )
+    counts = tuple(sorted(raw.get("counts", {}).items()))
     return Expect(
         outcome,
-        endpoints=tuple(sorted(raw.get("endpoints", ()))),
+        endpoints=tuple(sorted(raw.get("endpoints", ()))) or tuple(pod for pod, _ in counts),
         source=raw.get("sourceSeen", ""),
         even="spread" in raw,
         affinity=raw.get("affinity", ""),
         status=raw.get("status", 0),
         local_endpoints=raw.get("localEndpoints"),
+        counts=counts,
+        ranks=tuple(raw.get("ranks", ())),
+        within=raw.get("within", 0),
+        sticks=raw.get("sticks", ""),
+        moved=raw.get("moved", {}).get("most", 1.0),
+        since=raw.get("moved", {}).get("since", ""),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ FOLDER = Path(__file__).parents[1] / "cases"
 CAST = FOLDER / "cast"
 
 DESTINATION = re.compile(
-    r"(?P<kind>service|nodePort|loadBalancer|externalIP|healthCheck|pod|node)/(?P<name>[a-z0-9-]+)"
+    r"(?P<kind>service|nodePort|loadBalancer|externalIP|healthCheck|pod|node|address)"
+    r"/(?P<name>[a-z0-9-]+|[0-9.]+|\[[0-9a-f:]+\])"
     r"(:(?P<port>[a-z0-9-]+))?(@(?P<via>[a-z0-9-]+)(?P<second>/secondary)?)?"
 )
 
@@ -77,10 +78,14 @@ def _mistakes(raw: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
     for number, name in enumerate(raw.get("cast", ())):
         if not (CAST / f"{name}.yaml").is_file():
             yield ("cast", number), f"no file {name}.yaml in {CAST.name}/"
+    names: set[str] = set()
     for place, rows in _rows(raw):
         for number, row in enumerate(rows):
-            for message in _destination_mistakes(row, raw.get("secondary", ())):
-                yield (*place, number, "to"), message
+            for to in several(row["to"]):
+                for message in _destination_mistakes(to, row, raw.get("secondary", ())):
+                    yield (*place, number, "to"), message
+            yield from (((*place, number, field), message) for field, message in _row_mistakes(row, names))
+            names |= {row["name"]} if "name" in row else set()
 
 
 def _rows(raw: Mapping[str, Any]) -> Iterator[tuple[Place, Sequence[Mapping[str, Any]]]]:
@@ -89,19 +94,49 @@ def _rows(raw: Mapping[str, Any]) -> Iterator[tuple[Place, Sequence[Mapping[str,
         yield ("then", number, "packets"), step["packets"]
 
 
-def _destination_mistakes(row: Mapping[str, Any], secondary: Sequence[str]) -> Iterator[str]:
-    match = DESTINATION.fullmatch(row["to"])
+def _family(address: str) -> str:
+    return "IPv6" if ":" in address else "IPv4"
+
+
+def _row_mistakes(row: Mapping[str, Any], names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What does not go together; `names` are those of the rows before."""
+    echo, protocols = "ICMP" in several(row.get("protocol", "TCP")), several(row.get("protocol", "TCP"))
+    expects = [row["expect"], *(each["expect"] for each in row.get("unlike", {}).values())]
+    for expect in expects:
+        if echo and not {"answered", "refused", "dropped", "untouched"} & expect.keys():
+            yield (
+                "expect",
+                "an echo request is answered, refused, dropped or untouched: nobody tells who answers",
+            )
+        if not echo and "answered" in expect:
+            yield "expect", "say which endpoints answer; `answered` is for protocol ICMP"
+        if "within" in expect and not {"counts", "ranks"} & expect.keys():
+            yield "expect", "`within` is about `counts` or `ranks`"
+        since = expect.get("moved", {}).get("since")
+        if since is not None and since not in names:
+            yield "expect", f"no row before has `name: {since}`"
+    if "hold" in row and protocols != ["TCP"]:
+        yield "hold", "only TCP connections are held open"
+    if "sources" in row and not all(sender.startswith("client/") for sender in several(row["from"])):
+        yield "sources", "only a client has several addresses"
+
+
+def _destination_mistakes(to: str, row: Mapping[str, Any], secondary: Sequence[str]) -> Iterator[str]:
+    match = DESTINATION.fullmatch(to)
     if match is None:
-        yield f"{row['to']!r} is no destination; one is e.g. service/NAME:PORT or nodePort/NAME:PORT@NODE"
+        yield f"{to!r} is no destination; one is e.g. service/NAME:PORT or nodePort/NAME:PORT@NODE"
         return
     kind, port, via = match["kind"], match["port"], match["via"]
     outside = any(sender.startswith("client/") for sender in several(row["from"]))
     if kind in ("nodePort", "healthCheck") and not via:
         yield "a node port is somewhere: add @NODE"
-    if kind in ("service", "loadBalancer", "externalIP") and bool(via) != outside:
+    if kind in ("service", "loadBalancer", "externalIP", "address") and bool(via) != outside:
         yield "a client sends by way of a node: add @NODE" if outside else "@NODE is for clients outside"
     if kind in ("pod", "node") and (via or not (port or "").isdigit()):
         yield "a plain address is KIND/NAME:NUMBER"
+    named = several(row.get("family", []))
+    if kind == "address" and (not (port or "").isdigit() or named != [_family(match["name"])]):
+        yield f"say `family: {_family(match['name'])}`, and ADDRESS:NUMBER"
     if match["second"] and (kind != "nodePort" or f"node/{via}" not in secondary):
         yield f"add `secondary: [node/{via}]`; only a node port is asked for there"
     if via == "localhost" and not all(sender.startswith("node/") for sender in several(row["from"])):

@@ -7,17 +7,22 @@ cases follow faster than it allows. Knows namespaces and netlink; knows neither 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 from pyroute2 import IPRoute, NFCTSocket
 
+from testbed.machine import rtnetlink
 from testbed.machine.netns import FOLDER, Netns
+from testbed.machine.rtnetlink import Message, Route, Rtnetlink
 
 # Six errors to one host at once, then one a second (ip-sysctl.rst); 0 lifts it. Who refuses by ICMP in every
 # packet of every case must not be silenced by it.
-NO_LIMITS = ("net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
+NO_LIMITS = ("ipv4/icmp_ratelimit", "ipv6/icmp/ratelimit")
+SETTINGS = Path("/proc/sys/net")  # of the network namespace that the thread is in
 DEVICE = "eth0"
 GLOBAL = 0  # RT_SCOPE_UNIVERSE, linux/rtnetlink.h
 
@@ -27,31 +32,31 @@ class Hosts:
     """Network namespaces in `folder`; remembers what it changed in them."""
 
     folder: Path = FOLDER
-    _undo: list[tuple[str, list[str]]] = field(default_factory=list)
+    _undo: dict[tuple[str, str], Message] = field(default_factory=dict)  # by host and by what was changed
     _added: set[tuple[str, str]] = field(default_factory=set)
 
     def prepare(self, names: Sequence[str]) -> None:
         """Lift the limits of hosts that will refuse."""
         for name in names:
-            self._netns(name).run(["sysctl", "-q", "-w", *NO_LIMITS])
+            self._netns(name).call(_lift_limits)
 
     def route(self, name: str, address: str, via: str) -> None:
         """Let a host send to an address by way of another, as a router outside a cluster would."""
-        self._change(name, ["route", "replace", address, "via", via], ["route", "del", address])
+        wanted = Route(ip_network(address), via=ip_address(via))
+        self._change(name, address, lambda device: rtnetlink.route(device, wanted))
 
     def add_addresses(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Give hosts more addresses, each by itself, so that no route comes with it."""
         for name, address in pairs:
             self._added.add((name, address))
-            given = ["dev", DEVICE, f"{address}/{128 if ':' in address else 32}"]
-            quick = ["nodad"] if ":" in address else []
-            self._change(name, ["address", "add", *given, *quick], ["address", "del", *given])
+            given = ip_interface(address)
+            self._change(name, address, lambda device, given=given: rtnetlink.address(device, given))
 
     def reset(self, names: Sequence[str]) -> None:
         """Take back every change, and have the hosts forget the connections that they track."""
         while self._undo:
-            name, command = self._undo.pop()
-            self._netns(name).run(command)
+            (name, _), message = self._undo.popitem()
+            self._netns(name).call(lambda message=message: _send(message))
         self._added.clear()
         for name in names:
             self._netns(name).call(_forget_connections)
@@ -65,15 +70,25 @@ class Hosts:
             for name in names
         }
 
-    def _change(self, name: str, command: Sequence[str], undo: Sequence[str]) -> None:
-        """Run `ip` with a command, and remember the one that takes it back, once."""
-        tool = ["ip", "-6" if ":" in " ".join(command) else "-4"]
-        self._netns(name).run([*tool, *command])
-        if (name, [*tool, *undo]) not in self._undo:
-            self._undo.append((name, [*tool, *undo]))
+    def _change(self, name: str, what: str, change: Callable[[int], Message]) -> None:
+        """Tell the kernel about a host's device, and remember what takes it back: each RTM_DEL... is the number
+        behind its RTM_NEW... (linux/rtnetlink.h)."""
+        message = self._netns(name).call(lambda: change(socket.if_nametoindex(DEVICE)))
+        self._netns(name).call(lambda: _send(message))
+        self._undo[name, what] = message._replace(kind=message.kind + 1, flags=0)
 
     def _netns(self, name: str) -> Netns:
         return Netns(name, self.folder)
+
+
+def _lift_limits() -> None:
+    for name in NO_LIMITS:
+        (SETTINGS / name).write_text("0\n")
+
+
+def _send(message: Message) -> None:
+    with Rtnetlink() as netlink:
+        netlink.send([message])
 
 
 def _global_addresses() -> list[str]:

@@ -9,37 +9,14 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from scipy import stats
 
+from tests.net.answer import Answer
 from tests.net.case import Outcome, Packet
+from tests.net.shares import count_complaints
 
 P_VALUE = 0.001  # below it, equal shares are not believed
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one sender saw of one packet.
-
-    `outcome` is answered, refused, silent, or broken (`note` says how). `identity` is what the pod's server
-    told of itself and of its client; `retransmitted` that the kernel had to send a segment twice.
-    """
-
-    outcome: str
-    identity: Mapping[str, Any]
-    retransmitted: bool = False
-    note: str = ""
-
-    def __str__(self) -> str:
-        if self.outcome != "answered":
-            return f"{self.outcome}{f' ({self.note})' if self.note else ''}"
-        if "status" in self.identity:
-            return f"status {self.identity['status']}"
-        seen = f"pod/{self.identity.get('pod')}:{self.identity.get('port')}"
-        return f"{seen} saw {self.identity.get('clientAddress')}"
-
 
 Owners = Mapping[str, str]
 """Address (canonical text) -> host that has it, e.g. `{"10.244.0.2": "pod/web-1"}`."""
@@ -54,11 +31,14 @@ def judge(packet: Packet, answers: Sequence[Answer], owners: Owners) -> list[str
         return [f"{packet}: {len(answers)} answers to {packet.count} packets"]
     if packet.expect.outcome is not Outcome.ANSWERED:
         return [*_other_than(packet, answers)]
+    if not packet.expect.status and not packet.expect.endpoints:
+        return [*_unanswered(packet, answers)]
     if packet.expect.status:
         return [*_unanswered(packet, answers)] or [*_statuses(packet, answers)]
     return [*_unanswered(packet, answers)] or [
         *_endpoints(packet, answers),
         *_sources(packet, answers, owners),
+        *count_complaints(packet, answers),
         *(
             [f"{packet}: {spread_text(answers)}"]
             if packet.expect.even and not is_even(packet, answers)
@@ -87,9 +67,15 @@ def spread_text(answers: Sequence[Answer]) -> str:
 
 def _other_than(packet: Packet, answers: Sequence[Answer]) -> Iterator[str]:
     """Answers to packets that should have been refused, or dropped."""
-    wanted = "silent" if packet.expect.outcome is Outcome.DROPPED else "refused"
-    for text, count in _summary(answers, {wanted}):
+    for text, count in _summary(answers, _FINE[packet.expect.outcome]):
         yield f"{packet}: expected to be {packet.expect.outcome}, but {count} of {len(answers)}: {text}"
+
+
+_FINE = {
+    Outcome.REFUSED: {"refused"},
+    Outcome.DROPPED: {"silent"},
+    Outcome.UNTOUCHED: {"silent", "unreachable"},
+}
 
 
 def _unanswered(packet: Packet, answers: Sequence[Answer]) -> Iterator[str]:
@@ -116,8 +102,14 @@ def _endpoints(packet: Packet, answers: Sequence[Answer]) -> Iterator[str]:
     if seen - expected:
         wanted = " ".join(sorted(expected))
         yield f"{packet}: answered by {' '.join(sorted(seen - expected))}, expected {wanted}"
-    if expected - seen and not packet.expect.affinity:
+    if expected - seen and not packet.expect.affinity and not _by_shares(packet):
         yield f"{packet}: never answered by {' '.join(sorted(expected - seen))}"
+
+
+def _by_shares(packet: Packet) -> bool:
+    """True where a scheduler is asked, which may leave endpoints out."""
+    expect = packet.expect
+    return bool(expect.counts or expect.ranks or expect.sticks or expect.since)
 
 
 def _endpoint(answer: Answer, with_port: set[str]) -> str:

@@ -22,10 +22,10 @@ from testbed.errors import TestbedError
 from testbed.kube import client as kube
 from testbed.kube.objects import ClusterConfig
 from testbed.machine import sandbox
+from tests.net.answer import Answer
 from tests.net.case import Case, Host, Packet, Step
-from tests.net.judge import Answer
 from tests.net.objects import Key, Object, Objects
-from tests.net.targets import Directory, documents, filled, secondary_addresses
+from tests.net.targets import Directory, documents, filled, secondary_addresses, source_addresses
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +61,8 @@ class Lab:
         """What a case wants of the hosts before its first step."""
         numbers = [(host.name, self.nodes.index(host.name)) for host in case.secondary]
         pairs = [(name, address) for name, number in numbers for address in secondary_addresses(number)]
+        packets = (packet for step in case.steps for packet in step.packets if packet.sources)
+        pairs += dict.fromkeys((p.sender.name, source) for p in packets for source in sources(p))
         self._ask({"add": pairs})
         self._changed = [name for name, _ in numbers]
 
@@ -104,6 +106,7 @@ class Lab:
 
         Raises TestbedError; the lab is then of no use to another case.
         """
+        self._ask({"release": True})
         self.objects.delete_applied()
         until(lambda: self.objects.everything() == self._start, "the objects as they were", READY_TIMEOUT)
         self.client.call("wait", timeout=READY_TIMEOUT)
@@ -177,11 +180,15 @@ class Lab:
             "via": target.via,
             "protocol": packet.protocol,
             "count": packet.count,
-            "patience": SILENCE_PATIENCE if packet.expect.outcome == "dropped" else ANSWER_PATIENCE,
+            "patience": SILENCE_PATIENCE
+            if packet.expect.outcome in ("dropped", "untouched")
+            else ANSWER_PATIENCE,
             "controls": [{**control, "address": directory.address(router, packet.family)}],
             "size": packet.size,
             "path": packet.path,
             "source_port": packet.source_port,
+            "sources": sources(packet),
+            "hold": packet.hold,
             "every": packet.every,
             "until_another": packet.expect.affinity == "expires",
         }
@@ -275,6 +282,13 @@ class Lab:
         if not answer:
             raise TestbedError(f"lab {self.name}: the sender ended with status {self.sender.wait()}")
         return json.loads(answer)
+
+
+def sources(packet: Packet) -> list[str]:
+    """The addresses that a packet's sender takes in turn; none for its own."""
+    if not packet.sources:
+        return []
+    return source_addresses(CLIENTS.index(packet.sender.name), packet.sources, packet.family)
 
 
 def _ips(pod: Object) -> list[str]:

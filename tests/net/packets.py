@@ -3,16 +3,17 @@
 One JSON document per line on standard input, one on standard output. What it does to hosts is told in `hosts.py`:
 
     {"prepare": [NETNS, ...]}, {"reset": [NETNS, ...]}, {"add": [[NETNS, ADDRESS], ...]}    -> null
-    {"lose": NETNS, "datapath", "options"}                                                         -> null
+    {"lose": NETNS, "datapath", "options"}, {"release": true}                                      -> null
     {"addresses": [NETNS, ...]}                                        -> {NETNS: [ADDRESS, ...], ...}
     {"send": [{"netns", "address", "port", "protocol", "count", "patience", "via", "controls",
-               "size", "path", "source_port", "every", "until_another"}, ...],
+               "size", "path", "source_port", "sources", "every", "until_another", "hold"}, ...],
      "controls": [{"netns", "address", "port", "protocol"}, ...]}
         -> for each packet, for each time: [[{"outcome", "identity", "retransmitted", "note"}, ...], ...]
 
 Silence is hard to tell from slowness on a busy machine, so it is proved: after `patience` seconds without
 an answer the controls are sent, to places that must answer over the same queues and by the same servers;
-only when all have answered, and this one has not after `patience` seconds more, is it silent. A datagram
+only when all have answered, and this one has not after `patience` seconds more, is it silent. Held connections
+stay open until `release`, or until the script ends. A datagram
 is sent once; a connection whose SYN or data the kernel sent again is marked, so that a drop cannot pass for an
 answer.
 
@@ -36,11 +37,13 @@ from typing import Any
 from testbed.datapaths import find
 from testbed.errors import TestbedError
 from testbed.machine.netns import FOLDER, Netns
+from tests.net.echo import UNREACHABLE, Ping
 from tests.net.hosts import Hosts
 from tests.net.questions import question
 from tests.waiting import until
 
 CONTROL_PATIENCE = 20.0  # seconds; a machine slower than this cannot be judged
+ENDINGS = ("silent", "unreachable", "broken")  # after these a packet is not sent again
 IP_RECVERR, IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
 TOTAL_RETRANS = 100  # offset of tcpi_total_retrans in struct tcp_info (linux/tcp.h), a u32
 KINDS = {
@@ -55,7 +58,7 @@ Json = dict[str, Any]
 class Attempt:
     """One packet (for TCP: one connection and one question) and what became of it."""
 
-    def __init__(self, send: Mapping[str, Any], folder: Path) -> None:
+    def __init__(self, send: Mapping[str, Any], folder: Path, source: str = "") -> None:
         self.protocol, self.patience = send["protocol"], send.get("patience", CONTROL_PATIENCE)
         self.question = question(self.protocol, send.get("size", 0), send.get("path", ""))
         family = socket.AF_INET6 if ":" in send["address"] else socket.AF_INET
@@ -67,7 +70,9 @@ class Attempt:
         self.connected = False
         self.retransmitted = False
         self.answer: Json | None = None
-        self._guarded(lambda: self._connect(send["address"], send["port"], send.get("source_port", 0)))
+        self._guarded(
+            lambda: self._connect(send["address"], send["port"], source, send.get("source_port", 0))
+        )
 
     def wait(self, seconds: float) -> Json | None:
         """What became of it so far, after at most `seconds`; None is silence."""
@@ -86,10 +91,11 @@ class Attempt:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
-    def _connect(self, address: str, port: int, source_port: int) -> None:
+    def _connect(self, address: str, port: int, source: str, source_port: int) -> None:
         if source_port:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.socket.bind(("", source_port))
+        if source_port or source:
+            self.socket.bind((source, source_port))
         self.socket.connect((address, port))
 
     def _ask(self) -> None:
@@ -124,6 +130,8 @@ class Attempt:
     def _failed(self, number: int) -> None:
         if number == errno.ECONNREFUSED:
             self.answer = self._told("refused")
+        elif number in UNREACHABLE:
+            self.answer = self._told("unreachable")
         elif number == errno.EPERM:
             # A node's own datagram that its rules drop on the way out: its sender is told so. To a case it
             # is a drop like any other, so go on waiting for the answer that cannot come.
@@ -176,6 +184,7 @@ class Sender:
 
     folder: Path = FOLDER
     hosts: Hosts = field(init=False)
+    _held: list[Attempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.hosts = Hosts(self.folder)
@@ -198,21 +207,37 @@ class Sender:
         for number in range(send["count"]):
             if number and send.get("every"):
                 _let_pass(send["every"])
-            answer = self.send(send, controls)
+            answer = self.send(send, controls, number)
             yield answer
             pods.add(answer["identity"].get("pod"))
-            if answer["outcome"] in ("silent", "broken") or (send.get("until_another") and len(pods) > 1):
+            if answer["outcome"] in ("silent", "unreachable", "broken") or (
+                send.get("until_another") and len(pods) > 1
+            ):
                 return
 
-    def send(self, send: Json, controls: Sequence[Json]) -> Json:
-        """Send one packet and wait for what becomes of it."""
-        one = Attempt(send, self.folder)
+    def send(self, send: Json, controls: Sequence[Json], number: int = 0) -> Json:
+        """Send one packet, the one with this number in a row, and wait for what becomes of it."""
+        one = self._attempt(send, number)
         try:
             return one.wait(one.patience) or self._silence(one, [*send["controls"], *controls])
         finally:
-            one.close()
+            if send.get("hold") and isinstance(one, Attempt):
+                self._held.append(one)
+            else:
+                one.close()
 
-    def _silence(self, one: Attempt, controls: Sequence[Json]) -> Json:
+    def release(self) -> None:
+        """Close what is held open."""
+        while self._held:
+            self._held.pop().close()
+
+    def _attempt(self, send: Json, number: int) -> Attempt | Ping:
+        if send["protocol"] == "ICMP":
+            return Ping(Netns(send["netns"], self.folder), send["address"], send["patience"])
+        sources = send.get("sources") or [""]
+        return Attempt(send, self.folder, sources[number % len(sources)])
+
+    def _silence(self, one: Attempt | Ping, controls: Sequence[Json]) -> Json:
         """Silent, if all controls answer and this one still does not."""
         failed = [text for text in map(self._control, controls) if text]
         if failed:
@@ -238,6 +263,8 @@ class Sender:
                 self.hosts.prepare(names)
             case {"reset": names}:
                 self.hosts.reset(names)
+            case {"release": _}:
+                self.release()
             case {"add": pairs}:
                 self.hosts.add_addresses(pairs)
             case {"lose": name, "datapath": datapath, "options": options}:

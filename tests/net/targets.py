@@ -29,6 +29,8 @@ class Target:
 
 LOOPBACK = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 SECONDARY = {"IPv4": "192.168.0.{}", "IPv6": "fd00:10:192::{:x}"}
+SOURCES = {"IPv4": "203.0.113.{number}", "IPv6": "fd00:10:203::{number:x}"}
+FIRST_SOURCE, MOST_SOURCES = 30, 100  # host part; clients have their own from 11 (docs/architecture.md)
 FIRST_SECONDARY = 200  # host part; nodes have theirs from 1, the router 254 (docs/architecture.md)
 
 
@@ -59,15 +61,21 @@ class Directory:
         to, family = packet.destination, packet.family
         if to.kind in ("pod", "node"):
             return Target(self.address(Host(to.kind, to.name), family), int(to.port))
+        if to.kind == "address":
+            return Target(to.name.strip("[]"), int(to.port), self._via(to, family))
         if to.kind == "healthCheck":
             return Target(
                 self._node_address(to, family), int(self._service(to)["spec"]["healthCheckNodePort"])
             )
+        if packet.protocol == "ICMP" and to.kind != "nodePort":
+            return Target(self._service_address(to, family), 0, self._via(to, family))
         port = self._service_port(to, packet.protocol)
         if to.kind == "nodePort":
             return Target(self._node_address(to, family), int(port["nodePort"]))
-        via = self.address(Host("node", to.via), family) if to.via else ""
-        return Target(self._service_address(to, family), int(port["port"]), via)
+        return Target(self._service_address(to, family), int(port["port"]), self._via(to, family))
+
+    def _via(self, to: Destination, family: str) -> str:
+        return self.address(Host("node", to.via), family) if to.via else ""
 
     def _node_address(self, to: Destination, family: str) -> str:
         if to.via == "localhost":
@@ -108,6 +116,12 @@ def service_addresses(service: Object, kind: str) -> list[str]:
 def secondary_addresses(number: int) -> list[str]:
     """The second addresses of the node with this number, counted from 0, in the node network."""
     return [pattern.format(FIRST_SECONDARY + number) for pattern in SECONDARY.values()]
+
+
+def source_addresses(client: int, count: int, family: str) -> list[str]:
+    """More addresses of the client with this number, counted from 0, in the outside network."""
+    pattern = SOURCES[family]
+    return [pattern.format(number=FIRST_SOURCE + MOST_SOURCES * client + n) for n in range(count)]
 
 
 def family_of(address: str) -> str:

@@ -14,7 +14,7 @@ from tests.net.arms import Arm
 from tests.net.case import Case
 from tests.net.lab import Lab
 from tests.net.labs import Labs
-from tests.net.test_cases import judged
+from tests.net.trial import Trial
 from tests.require import require
 
 ARM = Arm("iptables", "iptables-nft", {"variant": "nft"})
@@ -61,7 +61,7 @@ def case(row: str, session: str = "None") -> Case:
 def run(lab: Lab, made: Case) -> list[str]:
     """What is complained about in the first step of a case."""
     lab.begin(made)
-    return lab.change(made.steps[0]) + judged(lab, made.steps[0])
+    return lab.change(made.steps[0]) + Trial(lab).judged(made.steps[0])
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,13 @@ def test_lists_become_one_packet_for_each_combination() -> None:
         ("healthCheck/web@node2", Destination("healthCheck", "web", "", "node2")),
         ("loadBalancer/web:http", Destination("loadBalancer", "web", "http")),
         ("externalIP/web", Destination("externalIP", "web")),
+        ("address/10.96.0.7:80", Destination("address", "10.96.0.7", "80")),
         ("pod/web-1:8080", Destination("pod", "web-1", "8080")),
         ("node/node1:30080", Destination("node", "node1", "30080")),
     ],
 )
 def test_destinations(text: str, destination: Destination) -> None:
-    case = case_of(f'- {{from: node/a, to: "{text}", expect: {{refused: true}}}}')
+    case = case_of(f'- {{from: node/a, to: "{text}", family: IPv4, expect: {{refused: true}}}}')
     assert case.steps[0].packets[0].destination == destination
     assert str(destination) == text
 
@@ -98,6 +99,56 @@ def test_what_is_sent() -> None:
     assert (packet.path, packet.expect.status, packet.expect.local_endpoints) == ("/healthz", 503, 0)
 
 
+def test_a_datapath_may_do_otherwise_by_design() -> None:
+    case = case_of(
+        "- {from: pod/a, to: service/web, family: IPv4, expect: {refused: true},"
+        " unlike: {ipvs: {expect: {dropped: true}, because: so it says of itself}}}"
+    )
+    outcomes = {
+        name: [packet.expect.outcome for step in case.under(name).steps for packet in step.packets]
+        for name in ("iptables", "ipvs")
+    }
+    assert outcomes == {"iptables": [Outcome.REFUSED], "ipvs": [Outcome.DROPPED]}
+    assert case.steps[0].packets[0].unlike["ipvs"].because == "so it says of itself"
+
+
+def test_enough_is_sent_for_whatever_is_expected_somewhere() -> None:
+    case = case_of(
+        "- {from: pod/a, to: service/web, family: IPv4, expect: {refused: true},"
+        " unlike: {ipvs: {expect: {endpoints: [pod/b, pod/c]}, because: so it says of itself}}}"
+    )
+    assert case.steps[0].packets[0].count == default_count(2)
+
+
+@pytest.mark.parametrize(
+    ("expect", "count", "endpoints"),
+    [
+        ("{counts: {pod/a: 6, pod/b: 0}}", 6, ("pod/a", "pod/b")),
+        ("{endpoints: [pod/a, pod/b], ranks: [5, 3]}", 8, ("pod/a", "pod/b")),
+    ],
+)
+def test_counts_say_how_often(expect: str, count: int, endpoints: tuple[str, ...]) -> None:
+    packet = case_of(f"- {{from: pod/c, to: service/web, expect: {expect}}}").steps[0].packets[0]
+    assert (packet.count, packet.expect.endpoints) == (count, endpoints)
+
+
+def test_what_a_scheduler_is_asked() -> None:
+    case = case_of(
+        "- {from: client/a, to: [service/b@node1, service/c@node1], family: IPv4, sources: 9, name: first,"
+        " count: 18, expect: {endpoints: [pod/a], sticks: source}}\n"
+        "- {from: pod/a, to: service/b, family: IPv4, hold: true,"
+        " expect: {endpoints: [pod/a], moved: {since: first, most: 0.1}}}"
+    )
+    first, second, third = case.steps[0].packets
+    assert (first.sources, first.row, second.row, third.row) == (9, 0, 0, 1)
+    assert (first.name, first.expect.sticks, str(second.destination)) == (
+        "first",
+        "source",
+        "service/c@node1",
+    )
+    assert (third.hold, third.expect.since, third.expect.moved) == (True, "first", 0.1)
+
+
 def test_second_addresses() -> None:
     rows = "- {from: client/a, to: nodePort/web@node1/secondary, expect: {refused: true}}"
     case = case_of(rows, "secondary: [node/node1]\n")
@@ -135,7 +186,34 @@ ROW = "- {from: pod/a, to: %s, expect: %s}"
             "a client sends by way of a node",
         ),
         ("- {from: a, to: service/web, expect: {refused: true}}", "packets[0].from"),
-        ("- {from: pod/a, to: service/web, protocol: ICMP, expect: {refused: true}}", "packets[0].protocol"),
+        ("- {from: pod/a, to: service/web, protocol: IGMP, expect: {refused: true}}", "packets[0].protocol"),
+        (
+            "- {from: pod/a, to: service/web, protocol: ICMP, expect: {endpoints: [pod/b]}}",
+            "x.yaml:3: packets[0].expect: an echo request is answered, refused, dropped or",
+        ),
+        (ROW % ("service/web", "{answered: true}"), "`answered` is for protocol ICMP"),
+        (ROW % ("service/web", "{endpoints: [pod/a], within: 1}"), "`within` is about `counts` or `ranks`"),
+        (
+            ROW % ("service/web", "{endpoints: [pod/a], moved: {since: first, most: 0.1}}"),
+            "no row before has `name: first`",
+        ),
+        (ROW % ("service/web", "{counts: {web-1: 3}}"), "packets[0].expect"),
+        (
+            "- {from: pod/a, to: service/web, protocol: UDP, hold: true, expect: {refused: true}}",
+            "packets[0].hold: only TCP",
+        ),
+        (
+            "- {from: pod/a, to: service/web, sources: 9, expect: {refused: true}}",
+            "packets[0].sources: only a client",
+        ),
+        (ROW % ('"address/10.0.0.1:80"', "{refused: true}"), "say `family: IPv4`, and ADDRESS:NUMBER"),
+        (ROW % ("[service/web, servce/b]", "{refused: true}"), "'servce/b' is no destination"),
+        (ROW % ("service/web", "{refused: true}, unlike: {ipvs: {expect: {dropped: true}}}"), "because"),
+        (
+            ROW
+            % ("service/web", "{refused: true}, unlike: {ipvs: {expect: {}, because: it is so by design}}"),
+            "packets[0].unlike.ipvs.expect",
+        ),
         ("- {from: pod/a, to: service/web, exqect: {refused: true}}", "exqect"),
         (ROW % ("nodePort/web@node1/secondary", "{refused: true}"), "add `secondary: [node/node1]`"),
         (ROW % ("nodePort/web@localhost", "{refused: true}"), "only a node has node ports on its loopback"),

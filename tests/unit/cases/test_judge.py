@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.net.answer import Answer
 from tests.net.case import Destination, Expect, Host, Outcome, Packet
-from tests.net.judge import Answer, is_even, judge
+from tests.net.judge import is_even, judge
 
 OWNERS = {"10.244.0.5": "pod/a", "192.168.0.1": "node/node1", "fd00:10:244::5": "pod/a"}
 BOTH = ("pod/web-1", "pod/web-2")
