@@ -171,5 +171,6 @@ def reject(code: int) -> bytes:
 
 
 def update(name: str) -> bytes:
-    """Put the first register into a set, or renew its time there."""
-    return expression("dynset", be32(1, register(0)), be32(4, UPDATE), text(3, name))
+    """Put the first register into a set, or renew its time there: the set's own, as none is given here."""
+    no_time = attribute(6, bytes(8))
+    return expression("dynset", be32(4, register(0)), be32(3, UPDATE), text(1, name), no_time, be32(9, 0))
