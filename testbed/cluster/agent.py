@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
 from testbed.cluster.pace import Pace
-from testbed.datapaths.contract import Applied, Datapath
+from testbed.datapaths.contract import Applied, Datapath, Tends
 from testbed.errors import KernelStateError, TestbedError
 from testbed.kube.objects import ClusterConfig, KubeProxy
 from testbed.kube.store import Event, EventType, Object, Store
@@ -91,7 +92,12 @@ class Agent:
         self._watch = store.watch(WATCHED)
         self._local: frozenset[IPAddress] = frozenset()
         self._proxier = self._new_proxier()
-        self._pace = Pace(cluster.kube_proxy.min_sync_period, cluster.kube_proxy.sync_period)
+        self._tends = datapath if isinstance(datapath, Tends) else None
+        self._pace = Pace(
+            cluster.kube_proxy.min_sync_period,
+            cluster.kube_proxy.sync_period,
+            tending=self._tends.tend_seconds if self._tends else math.inf,
+        )
         self._synced = 0
         self._programmed = False  # or the next round is a full one
         self._stopping = False
@@ -165,6 +171,7 @@ class Agent:
                 self._look_after_rules()
                 with collecting.paused():
                     self._round(changes, again=again)
+                self._tend()
             except TestbedError as error:
                 self.failure, self._programmed = str(error), False
                 log.error("agent of %s: %s", self.name, error)
@@ -224,6 +231,12 @@ class Agent:
             else:
                 self._programmed = False
 
+    def _tend(self) -> None:
+        """Lets the datapath carry on with what had to wait, when it is time."""
+        if self._tends and self._pace.tend_due():
+            self._pace.tended()
+            self._tends.tend(self.netns)
+
     def _everything(self) -> list[Change]:
         return [(kind, None, obj) for kind in WATCHED for obj in self._store.list(kind)]
 
@@ -270,8 +283,11 @@ class Agent:
 
 
 def local_addresses(netns: Netns) -> frozenset[IPAddress]:
-    """The addresses that the devices of a namespace have, without loopback. Raises CommandFailed."""
-    devices = json.loads(netns.run(["ip", "-j", "address"]).stdout)
+    """The addresses that the devices of a namespace have, without loopback. Raises CommandFailed.
+
+    Devices that are down are passed over: a datapath may keep service addresses on one, as kube-ipvs0 does.
+    """
+    devices = [d for d in json.loads(netns.run(["ip", "-j", "address"]).stdout) if "UP" in d["flags"]]
     found = (ip_address(each["local"]) for device in devices for each in device.get("addr_info", ()))
     return frozenset(address for address in found if not address.is_loopback)
 

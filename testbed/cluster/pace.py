@@ -22,12 +22,20 @@ up to 5 s until the canaries of all tables are gone, and nothing works meanwhile
 
 
 class Pace:
-    """The rhythm of one agent; `least` is minSyncPeriod, `period` is syncPeriod, both in seconds. 0: no limit."""
+    """The rhythm of one agent; `least` is minSyncPeriod, `period` is syncPeriod, both in seconds. 0: no limit.
+
+    `tending` is how often, in seconds, the datapath carries on with what had to wait.
+    """
 
     def __init__(
-        self, least: float, period: float = math.inf, now: Callable[[], float] = time.monotonic
+        self,
+        least: float,
+        period: float = math.inf,
+        now: Callable[[], float] = time.monotonic,
+        tending: float = math.inf,
     ) -> None:
         self._least, self._period, self._now = least, period, now
+        self._tending, self._tend = tending, math.inf
         self._ended = self._full = self._retry = -math.inf
         self._look = math.inf
         self._failed = False
@@ -40,6 +48,7 @@ class Pace:
         """A round that wrote, or tried to, has ended now."""
         self._ended, self._failed = self._now(), failed
         self._retry = self._ended + self._period
+        self._tend = min(self._tend, self._ended + self._tending)
         if full and not failed:
             self._full = self._ended
             self._look = min(self._look, self._ended + self._period)
@@ -60,9 +69,17 @@ class Pace:
         """The full pass that is due is left out."""
         self._full = self._now()
 
+    def tend_due(self) -> bool:
+        """True if it is time to carry on with what had to wait."""
+        return self._tend <= self._now()
+
+    def tended(self) -> None:
+        """It was carried on now."""
+        self._tend = self._now() + self._tending
+
     def patience(self) -> float | None:
         """Seconds until something has to be done that nobody asks for; None before the first round."""
         if self._ended == -math.inf:
             return None
         due = self._retry if self._failed else min(self._look, self._full + FULL_SYNC_SECONDS)
-        return max(0.0, due - self._now())
+        return max(0.0, min(due, self._tend) - self._now())

@@ -181,6 +181,18 @@ class CountsRules(Protocol):
         ...
 
 
+@runtime_checkable
+class Tends(Protocol):
+    """A datapath with work that takes its time, e.g. real servers that go when their connections have ended."""
+
+    tend_seconds: float  # how often it wants to be called
+
+    def tend(self, node: Node) -> None:
+        """Carry on with what had to wait. Called in the agent's thread, so it must be quick. Raises
+        KernelStateError."""
+        ...
+
+
 DatapathOptions = Mapping[str, Any]
 """Settings of a datapath as the Cluster document has them, e.g. `{"variant": "legacy"}` for iptables."""
 
@@ -197,4 +209,5 @@ __all__ = [
     "ObservedFrontend",
     "RuleCounts",
     "ServiceKey",
+    "Tends",
 ]

@@ -253,3 +253,23 @@ def test_how_a_node_tells_pods(
         obeyed(agent, store)
     (found,) = notes.facts
     assert (found.pod_ranges, found.pod_device, found.pod_device_prefix) == (ranges, device, prefix)
+
+
+class Tending(Notes):
+    """Notes of a datapath that has work which takes its time."""
+
+    tend_seconds = 0.01
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tended = 0
+
+    def tend(self, node: Node) -> None:
+        self.tended += 1
+
+
+def test_a_datapath_is_let_carry_on_though_nothing_changes() -> None:
+    store, notes = Store(), Tending()
+    with running(notes, 0.0, store):
+        until(lambda: notes.tended >= 2, "the datapath to be called twice")
+    assert notes.applied == [(True, [])]

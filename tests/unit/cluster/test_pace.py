@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from testbed.cluster.pace import Pace
@@ -115,3 +117,18 @@ def test_one_waits_for_what_comes_first() -> None:
     pace, clock = paced(period=7200.0)
     clock.seconds += 600
     assert pace.patience() == 3000.0
+
+
+def test_what_had_to_wait_is_carried_on_with_each_period() -> None:
+    clock = Clock()
+    pace = Pace(0.0, math.inf, clock, tending=60.0)
+    pace.ended(full=True)
+    clock.seconds += 59
+    pace.ended()  # a round in between does not put it off
+    assert not pace.tend_due()
+    assert pace.patience() == 1
+    clock.seconds += 1
+    assert pace.tend_due()
+    pace.tended()
+    assert not pace.tend_due()
+    assert pace.patience() == 60
