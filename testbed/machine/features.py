@@ -168,6 +168,8 @@ def _iptables(variant: str, match: str = "") -> Callable[[], Probe]:
 
 
 _LINK = "ip link add t0 type {}"
+_ASKED = """for t in iptables-nft iptables-legacy; do $t -t nat -L -n >/dev/null 2>&1 && break; done
+ipset create t hash:ip,port; $t -A INPUT """  # whichever iptables there is
 _PROBES: Mapping[str, Callable[[], Probe]] = {
     "netns": _tried("ip netns add t0 && ip netns exec t0 true", tool="ip", package="iproute2"),
     "userns": _user_namespaces,
@@ -189,6 +191,8 @@ _PROBES: Mapping[str, Callable[[], Probe]] = {
     "ipset": _tried("ipset create t hash:ip,port", tool="ipset"),
     "conntrack": _tried("conntrack -L", tool="conntrack"),
     "ip_vs": _tried("test -e /proc/net/ip_vs || { echo the kernel has no IPVS; false; }"),
+    "xt_set": _tried(_ASKED + "-m set --match-set t dst,dst -j ACCEPT", tool="ipset"),
+    "xt_ipvs": _tried(_ASKED + "-m ipvs --vproto 6 --vaddr 192.0.2.1 -j ACCEPT", tool="ipset"),
     "bpf": _bpf,
     "cgroup2": _cgroup2,
     "packet-mmap": _packet_ring,
