@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from testbed.cli import common
-from testbed.cli.resources import selection
+from testbed.cli.resources import ipvs, selection
 from testbed.cli.resources.getting import Getting
 from testbed.cli.resources.watching import watch
 from testbed.kube.client import Client
@@ -14,7 +14,8 @@ EPILOG = """examples:
   testbed get pods -o wide                      testbed get deploy,rs,pods -l app=web
   testbed get svc web -o yaml                   testbed get pod/web-1 svc/web
   testbed get all -A                            testbed get pods --watch
-  testbed get pods -o jsonpath='{.items[*].status.podIP}'"""
+  testbed get pods -o jsonpath='{.items[*].status.podIP}'
+  testbed get ipvs -n node1 -o wide             (virtual and real servers of a node; without -n of all nodes)"""
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,6 +49,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was asked for; exit code 1 if something of a given name is not there."""
+    if arguments.words[:1] == [ipvs.WORD]:
+        return ipvs.get(arguments)
     with common.api(arguments.name) as client:
         return act(client, arguments)
 
