@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import shlex
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from testbed.cli import common
 from testbed.errors import MeasurementInvalid, UsageError
+from testbed.machine.kernels import NATIVE
+
+if TYPE_CHECKING:
+    from testbed.scenario.spec import Spec
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,6 +34,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         metavar="SECONDS",
         help="begin no repeat that would end later, and cut one that does",
     )
+    common.add_kernel(parser)
+    # What was typed outside, where a guest does the work.
+    parser.add_argument("--command", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=1, help="draws the order of blocks and the source ports")
     parser.set_defaults(run=run)
 
@@ -37,14 +46,31 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.repeats is not None and arguments.repeats < 1:
         raise UsageError("bench: --repeats must be at least 1")
     # Here, since numpy and the rest cost a fifth of a second that `bench --help` should not pay.
-    from testbed.scenario.run import Options, Runner
+    from testbed.scenario.needs import need
     from testbed.scenario.spec import read
 
     spec = read(arguments.scenario)
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    out = arguments.out or Path("results") / f"{spec.name}-{stamp}"
+    out = (arguments.out or Path("results") / f"{spec.name}-{stamp}").absolute()
+    kernel = common.kernel_for(arguments, need(spec), spec.kernel)
+    if kernel == NATIVE:
+        return _measure(arguments, spec, out)
+    typed = json.dumps(_command(arguments))
+    own = ["--kernel", NATIVE, "--out", str(out), "--command", typed]
+    return common.run_in_guest(kernel, [*sys.argv[1:], *own], out)
+
+
+def _command(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The exact command, as the result keeps it."""
+    return tuple(arguments.command or ("testbed", *sys.argv[1:]))
+
+
+def _measure(arguments: argparse.Namespace, spec: Spec, out: Path) -> int:
+    """The run itself, on the kernel that we are on."""
+    from testbed.scenario.run import Options, Runner
+
     options = Options(
-        out.absolute(), ("testbed", *sys.argv[1:]), arguments.repeats or spec.repeats,
+        out, _command(arguments), arguments.repeats or spec.repeats,
         arguments.time or spec.seconds, arguments.seed,
     )  # fmt: skip
     bar, stop = _Bar(), _Stop()

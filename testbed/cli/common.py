@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.cluster.rpc import Client
@@ -18,6 +21,7 @@ from testbed.machine.paths import DEFAULT_NAME, NAME_VARIABLE, default_name
 if TYPE_CHECKING:
     from testbed.kube.client import Client as ApiClient
     from testbed.machine.kernels.choose import Need
+    from testbed.machine.sandbox import Instance
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +52,37 @@ def kernel_for(arguments: argparse.Namespace, need: Need, written: str | None = 
     if choice.why:
         print(f"kernel: {choice.kernel}, since {choice.why}", file=sys.stderr, flush=True)
     return choice.kernel
+
+
+def hand_over(instance: Instance) -> int:
+    """Run the command that we are inside the guest of an instance, where its processes are; its exit code."""
+    from testbed.machine.kernels import enter
+
+    sys.stdout.flush()
+    return enter.main([str(instance.folder), "--", _program(), *sys.argv[1:]])
+
+
+def _program() -> str:
+    """The command `testbed` as a file: a guest has the same files at the same places."""
+    return str(Path(sys.argv[0]).absolute())
+
+
+def run_in_guest(kernel: str, words: Sequence[str], results: Path) -> int:
+    """Run a whole command of ours in a guest without an instance, with our terminal; its exit code.
+
+    `words` are what follows `testbed`; only the folder `results` can be written to, and it is made. Raises
+    FeatureMissing if there is no such kernel, TestbedError if it does not boot.
+    """
+    from testbed.machine.enter import run_beside  # here: few commands ever need it
+    from testbed.machine.kernels import guests
+
+    results.mkdir(parents=True, exist_ok=True)
+    try:
+        with guests.running(kernel, (results,)) as guest:
+            return run_beside(guest.argv([_program(), *words]))
+    finally:
+        with contextlib.suppress(OSError):
+            results.rmdir()  # if nothing came of it
 
 
 def add_output(parser: argparse.ArgumentParser, *formats: str) -> None:

@@ -12,6 +12,7 @@ from testbed.cluster.rpc import Client
 from testbed.errors import CommandFailed, NotFound, StatusError, UsageError
 from testbed.machine import sandbox
 from testbed.machine.enter import environment, run_inside
+from testbed.machine.kernels import NATIVE
 
 DESCRIPTION = """Run a program inside: testbed exec node1 -- iptables-save; testbed exec -it pod/web-1 -- sh;
 testbed exec deploy/web -- hostname; testbed exec client1 -- ping 192.168.0.1; testbed exec --sandbox -- ip netns"""
@@ -55,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     target, argv = _split([*arguments.words, *arguments.trailing], arguments.sandbox)
     instance = sandbox.get(arguments.name)
+    if instance.kernel != NATIVE:
+        return common.hand_over(instance)
     daemon = Path(f"/proc/{instance.daemon.pid}")
     if not target:
         return run_inside(daemon, argv)

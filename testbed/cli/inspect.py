@@ -48,7 +48,9 @@ def describe(instance: Instance) -> dict[str, Any]:
         ) from error
     own = {"pid": instance.daemon.pid, "supervisor": instance.supervisor.pid, "log": str(instance.log)}
     state = "failed" if told["failure"] else "running"
-    return {"name": instance.name, "state": state, "daemon": own, **told}
+    # A guest's daemon does not know that it is in one: whoever started the guest does.
+    kernel = {**told["kernel"], "kind": instance.kernel}
+    return {"name": instance.name, "state": state, "daemon": own, **told, "kernel": kernel}
 
 
 def _text(detail: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import testbed
 from testbed.cli import common
 from testbed.machine import sandbox
 from testbed.machine.enter import run_inside
+from testbed.machine.kernels import NATIVE
 
 DESCRIPTION = """Mininet's command line: nodes, net, dump, links, pingall, py EXPRESSION, and commands in hosts,
 whose names stand for their addresses: node1 ip route; client1 ping -c1 node1; default_web-1 ip address. Reads
@@ -27,6 +28,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def run(arguments: argparse.Namespace) -> int:
     """Run the shell inside the sandbox."""
     instance = sandbox.get(arguments.name)
+    if instance.kernel != NATIVE:
+        return common.hand_over(instance)
     package = str(Path(testbed.__file__).parents[1])  # found there from any folder, installed or not
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     program = [sys.executable, "-m", "testbed.cluster.shell", str(instance.socket)]

@@ -34,6 +34,15 @@ def run_inside(process: Path, argv: Sequence[str], env: Mapping[str, str] | None
     Raises KernelStateError, and CommandFailed if the program cannot be started.
     """
     _enter(process)
+    return run_beside(argv, env)
+
+
+def run_beside(argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
+    """Run a program that has our terminal, and stand by: it decides what becomes of a Ctrl-C, SIGTERM is passed on.
+
+    Returns its exit code, 128 + N if signal N killed it. Raises CommandFailed if it cannot be started. To be
+    called by the main thread, whose signal handlers stay as they are then.
+    """
     early: list[int] = []
     # Handlers, not SIG_IGN: exec(2) gives the program the default again.
     for number in FROM_TERMINAL:

@@ -17,10 +17,13 @@ from functools import cache
 from pathlib import Path
 
 from testbed.errors import TestbedError
+from testbed.machine import netlink
 from testbed.machine.run import run
 
 KERNEL_FIX = "use a kernel that has it, e.g. Debian's linux-image-amd64"
 PROBE_SECONDS = 20.0
+NETLINK_GENERIC, GENERIC_CONTROL = 16, 0x10  # linux/netlink.h, linux/genetlink.h
+GET_FAMILY, FAMILY_NAME = b"\3\1\0\0", 2  # CTRL_CMD_GETFAMILY with its version; CTRL_ATTR_FAMILY_NAME
 PACKET_RX_RING, PACKET_VERSION, TPACKET_V2, SOL_PACKET = 5, 10, 1, 263
 
 
@@ -162,6 +165,18 @@ def _bpf() -> Probe:
     return _list_programs()
 
 
+_ip_vs_listed = _tried("test -e /proc/net/ip_vs || { echo the kernel has no IPVS; false; }")
+
+
+def _ip_vs() -> Probe:
+    """A module comes when its generic netlink family is asked for (net/netlink/genetlink.c, ctrl_getfamily)."""
+    asked = GET_FAMILY + netlink.text(FAMILY_NAME, "IPVS")
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as control:
+        control.send(netlink.message(GENERIC_CONTROL, netlink.ACK, asked))
+        control.recv(netlink.RECEIVE_BYTES)
+    return _ip_vs_listed()
+
+
 def _iptables(variant: str, match: str = "") -> Callable[[], Probe]:
     tool = f"iptables-{variant}"
     return _tried(f"{tool} -t nat -A PREROUTING {match} -j ACCEPT", tool=tool, package="iptables")
@@ -190,7 +205,7 @@ _PROBES: Mapping[str, Callable[[], Probe]] = {
     ),
     "ipset": _tried("ipset create t hash:ip,port", tool="ipset"),
     "conntrack": _tried("conntrack -L", tool="conntrack"),
-    "ip_vs": _tried("test -e /proc/net/ip_vs || { echo the kernel has no IPVS; false; }"),
+    "ip_vs": _ip_vs,
     "xt_set": _tried(_ASKED + "-m set --match-set t dst,dst -j ACCEPT", tool="ipset"),
     "xt_ipvs": _tried(_ASKED + "-m ipvs --vproto 6 --vaddr 192.0.2.1 -j ACCEPT", tool="ipset"),
     "bpf": _bpf,

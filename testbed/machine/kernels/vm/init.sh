@@ -4,7 +4,6 @@
 
 say() { echo "testbed: $*" >/dev/console; }
 die() { say "$*"; poweroff -f; }
-setting() { sed -n "s/.*testbed\.$1=\([^ ]*\).*/\1/p" /proc/cmdline; }
 
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -15,15 +14,24 @@ for module in /modules/*.ko; do
     insmod "$module" || die "$module cannot be loaded"
 done
 
-options=trans=virtio,version=9p2000.L,msize=512000,cache=loose,access=any
-mount -t 9p -o ro,$options host /lower || die "the host's files cannot be mounted"
+# What is read only may be kept for good; what is written to a share must be there when we are gone.
+options=trans=virtio,version=9p2000.L,msize=512000,access=any
+mount -t 9p -o ro,cache=loose,$options host /lower || die "the host's files cannot be mounted"
 mount -t tmpfs -o mode=0755 rw /rw
 mkdir /rw/upper /rw/work
 mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work root /root || die "no overlay"
 
+number=0
+while read -r share; do
+    mkdir -p "/root$share"
+    mount -t 9p -o cache=mmap,$options share$number "/root$share" || die "$share cannot be mounted"
+    number=$((number + 1))
+done </shares
+
 release=$(uname -r)
+modules=$(sed -n "s/.*testbed\.modules=\([^ ]*\).*/\1/p" /proc/cmdline)
 mkdir -p /root/lib/modules
-[ -d /root/lib/modules/$release/kernel ] || ln -sfn "$(setting modules)" /root/lib/modules/$release
+[ -d /root/lib/modules/$release/kernel ] || ln -sfn "$modules" /root/lib/modules/$release
 mount --move /dev /root/dev
 umount /sys
 exec switch_root /root "$@"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import lzma
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,17 +35,20 @@ class Kernel:
     release: str
 
 
-def build(kernel: Kernel, script: bytes = b"") -> bytes:
-    """The initramfs for a kernel, with our script or another one as process 1.
+def build(kernel: Kernel, script: bytes = b"", shares: Sequence[Path] = ()) -> bytes:
+    """The initramfs for a kernel, with our script or another one as process 1, which mounts `shares` at their places.
 
     Raises FeatureMissing if something for it is not installed.
     """
     busybox = shutil.which("busybox", path=features.path())
     if busybox is None:
         raise FeatureMissing("kernel vm", "no program busybox", "make vm")
-    script = script or SCRIPT.read_bytes()
     entries = [(name, DIRECTORY, b"") for name in FOLDERS]
-    entries += [("init", FILE, script), ("bin/busybox", FILE, Path(busybox).read_bytes())]
+    entries += [
+        ("init", FILE, script or SCRIPT.read_bytes()),
+        ("bin/busybox", FILE, Path(busybox).read_bytes()),
+    ]
+    entries.append(("shares", FILE, "".join(f"{path}\n" for path in shares).encode()))
     for number, path in enumerate(_in_order(kernel)):
         entries.append((f"modules/{number:02}-{path.name.split('.')[0]}.ko", FILE, _plain(path)))
     return archive(entries)
