@@ -8,6 +8,7 @@ they probe.
 from __future__ import annotations
 
 import enum
+import functools
 import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
@@ -18,6 +19,7 @@ from typing import Protocol
 import pytest
 
 from testbed.errors import UsageError
+from testbed.machine.kernels import GUESTS, NATIVE, offers
 
 VARIABLE = "TESTBED_REQUIRE"
 
@@ -99,11 +101,31 @@ def required() -> frozenset[str]:
 def require(*names: str) -> None:
     """Go on only if the machine has every feature; skip or fail otherwise (see `decide`)."""
     for name in names:
-        probe = _probe(name)
-        verdict = decide(name, probe, required())
-        if verdict is not Verdict.RUN:
-            stop = pytest.skip if verdict is Verdict.SKIP else pytest.fail
-            stop(f"{name}: {probe.reason} (fix: {probe.fix})")
+        _judge(name, _probe(name))
+
+
+def _judge(name: str, probe: Probe) -> None:
+    verdict = decide(name, probe, required())
+    if verdict is not Verdict.RUN:
+        stop = pytest.skip if verdict is Verdict.SKIP else pytest.fail
+        stop(f"{name}: {probe.reason} (fix: {probe.fix})")
+
+
+def require_in(kernel: str, *names: str) -> None:
+    """The same for features of another kernel: it must be there, and have them by its own probes."""
+    if kernel == NATIVE:
+        require(*names)
+        return
+    offer = _offer(kernel)
+    if offer.lack is not None:
+        _judge(kernel, Tool(False, offer.lack.reason, offer.lack.fix))
+    for name in names:
+        _judge(name, offer.probes[name])
+
+
+@functools.cache
+def _offer(kernel: str) -> offers.Offer:
+    return offers.known(kernel)
 
 
 def supported(datapath: str, offered: Collection[str], needed: Collection[str]) -> None:
@@ -116,7 +138,7 @@ def supported(datapath: str, offered: Collection[str], needed: Collection[str]) 
 def _known() -> frozenset[str]:
     from testbed.machine.features import names
 
-    return frozenset(names()) | frozenset(TOOLS)
+    return frozenset(names()) | frozenset(TOOLS) | frozenset(GUESTS)
 
 
 def _probe(name: str) -> Probe:

@@ -1,23 +1,29 @@
-"""The datapaths that cases are judged with, and the Cluster document that each case runs in.
+"""The datapaths that cases are judged with, in which kernels, and the Cluster document that each case runs in.
 
-Knows names and options of datapaths; knows nothing of what they do.
+Every datapath is judged natively, where this machine's kernel has what it needs, and in a User Mode Linux, which
+has all of it. Knows names and options of datapaths; knows nothing of what they do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from testbed.datapaths import find
+from testbed.machine.kernels import NATIVE
 from tests.net.case import Case
 
 # Options with which a datapath is judged, each with what the machine must have. Without an entry: as it comes.
 VARIANTS: dict[str, dict[str, Mapping[str, Any]]] = {
-    "iptables": {"iptables-nft": {"variant": "nft"}, "iptables-legacy": {"variant": "legacy"}}
+    "iptables": {"iptables-nft": {"variant": "nft"}, "iptables-legacy": {"variant": "legacy"}},
+    "ipvs": {"ip_vs": {}},
 }
+CASE_KERNELS = (NATIVE,)
 ZONE = "topology.kubernetes.io/zone"
 NODES = ({"labels": {ZONE: "zone-1"}}, {"labels": {ZONE: "zone-2"}})
 # Settings of kube-proxy that stand in a Cluster document beside the options of its mode.
@@ -26,14 +32,16 @@ OF_THE_MODE = ("localhostNodePorts", "masqueradeAll", "syncPeriod")
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A datapath with its options."""
+    """A datapath with its options, in a kernel."""
 
     datapath: str
     feature: str
     options: Mapping[str, Any]
+    kernel: str = NATIVE
 
     def __str__(self) -> str:
-        return self.feature
+        name = self.feature if len(VARIANTS.get(self.datapath, ())) > 1 else self.datapath
+        return name if self.kernel == NATIVE else f"{name}-{self.kernel}"
 
     def cluster(self, case: Case) -> str:
         """The Cluster document for a case: two nodes in two zones and two clients, unless it says otherwise.
@@ -56,8 +64,16 @@ class Arm:
         return yaml.safe_dump(document)
 
 
-def arms() -> Iterator[Arm]:
+def arms(kernel: str = NATIVE) -> Iterator[Arm]:
     """Every datapath that is found, in every variant."""
     for name in find.names():
         for feature, options in VARIANTS.get(name, {name: {}}).items():
-            yield Arm(name, feature, options)
+            yield Arm(name, feature, options, kernel)
+
+
+def pairs(paths: Iterable[Path]) -> Iterator[tuple[Path, Arm]]:
+    """Every case with every arm, in the order in which lab instances serve longest: natively there are a few at
+    once in a process, so arms take turns; in a guest there is memory for fewer, so they follow one another."""
+    yield from itertools.product(paths, arms())
+    for kernel in CASE_KERNELS[1:]:
+        yield from ((path, arm) for arm in arms(kernel) for path in paths)

@@ -93,7 +93,7 @@ class Ping:
 
 def checksum(data: bytes) -> int:
     """The internet checksum (RFC 1071). For ICMPv6 the kernel puts its own in its place (RFC 3542, 3.1)."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
 

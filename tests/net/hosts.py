@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
@@ -49,14 +50,13 @@ class Hosts:
         """Give hosts more addresses, each by itself, so that no route comes with it."""
         for name, address in pairs:
             self._added.add((name, address))
-            given = ip_interface(address)
-            self._change(name, address, lambda device, given=given: rtnetlink.address(device, given))
+            self._change(name, address, partial(rtnetlink.address, given=ip_interface(address)))
 
     def reset(self, names: Sequence[str]) -> None:
         """Take back every change, and have the hosts forget the connections that they track."""
         while self._undo:
             (name, _), message = self._undo.popitem()
-            self._netns(name).call(lambda message=message: _send(message))
+            self._netns(name).call(partial(_send, message))
         self._added.clear()
         for name in names:
             self._netns(name).call(_forget_connections)
@@ -74,7 +74,7 @@ class Hosts:
         """Tell the kernel about a host's device, and remember what takes it back: each RTM_DEL... is the number
         behind its RTM_NEW... (linux/rtnetlink.h)."""
         message = self._netns(name).call(lambda: change(socket.if_nametoindex(DEVICE)))
-        self._netns(name).call(lambda: _send(message))
+        self._netns(name).call(partial(_send, message))
         self._undo[name, what] = message._replace(kind=message.kind + 1, flags=0)
 
     def _netns(self, name: str) -> Netns:

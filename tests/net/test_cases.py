@@ -1,4 +1,4 @@
-"""Every packet case against every datapath, judged by what its packets meet."""
+"""Every packet case against every datapath, in every kernel that has it, judged by what its packets meet."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import pytest
 
 from testbed.datapaths import find
 from testbed.machine import features
+from testbed.machine.kernels import NATIVE
 from tests.net import case_file
-from tests.net.arms import Arm, arms
+from tests.net.arms import Arm, pairs
+from tests.net.guest import Guests
 from tests.net.labs import Labs
 from tests.net.trial import complaint
-from tests.require import require, supported
+from tests.require import require_in, supported
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +26,26 @@ def labs() -> Iterator[Labs]:
     shared.close()
 
 
-@pytest.mark.parametrize("arm", list(arms()), ids=str)
-@pytest.mark.parametrize("path", case_file.case_files(), ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_case(path: Path, arm: Arm, labs: Labs) -> None:
+@pytest.fixture(scope="session")
+def guests() -> Iterator[Guests]:
+    """A guest for each kernel but this one, for all cases of a test process."""
+    shared = Guests()
+    yield shared
+    shared.close()
+
+
+def name(value: Path | Arm) -> str:
+    return f"{value.parent.name}/{value.stem}" if isinstance(value, Path) else str(value)
+
+
+@pytest.mark.parametrize(("path", "arm"), list(pairs(case_file.case_files())), ids=name)
+def test_case(path: Path, arm: Arm, labs: Labs, guests: Guests) -> None:
     case = case_file.load(path)
-    require(arm.feature, *sorted(case.features & {*features.names()}))
     supported(arm.datapath, find.load(arm.datapath, arm.options).features, case.features)
-    with labs.borrowed(arm.cluster(case)) as lab:
-        told = complaint(lab, case.under(arm.datapath))
-        assert not told, told
+    require_in(arm.kernel, arm.feature, *sorted(case.features & {*features.names()}))
+    if arm.kernel != NATIVE:
+        told = guests.told(path, path.read_text(), arm)
+    else:
+        with labs.borrowed(arm.cluster(case)) as lab:
+            told = complaint(lab, case.under(arm.datapath))
+    assert not told, told
