@@ -15,6 +15,7 @@ from pathlib import Path
 from testbed.machine import libc
 
 INNER = libc.CLONE_NEWNS | libc.CLONE_NEWNET | libc.CLONE_NEWIPC | libc.CLONE_NEWUTS
+CONSOLE = Path("/dev/console")
 MAX_DESCRIPTORS = 1 << 16
 ARMED, GO = b"armed", b"go"  # what a first process and its supervisor say to each other before it begins
 

@@ -29,6 +29,7 @@ from testbed.machine import detached, kernels, libc, lock, mounts, paths
 from testbed.machine.process import ProcessId
 
 ABANDON_SECONDS = 10.0
+BARE = -1
 
 Ready = Callable[[], None]
 """Called by the daemon when it serves; only then does `start` return."""
@@ -39,7 +40,7 @@ class Instance:
     """A lab instance, as its record tells.
 
     On a guest's kernel `daemon` is the process of that kernel, as seen here: its end is the end of all that is in
-    there. `inside` is the daemon's number in the guest, 0 until it is ready.
+    there. `inside` is the daemon's number in the guest, 0 until it is ready, BARE in a guest without an instance.
     """
 
     name: str
@@ -117,7 +118,7 @@ def instances() -> list[Instance]:
     if not paths.root().is_dir():
         return []
     names = sorted(p.name for p in paths.root().iterdir() if paths.NAME.fullmatch(p.name))
-    return [found for name in names if (found := find(name))]
+    return [found for name in names if (found := find(name)) and found.inside != BARE]
 
 
 def start(name: str, daemon: Callable[[Path, Ready], None]) -> Instance:
