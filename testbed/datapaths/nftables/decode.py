@@ -6,51 +6,77 @@ nothing: a rule without statements, a set without key types, a hook or a verdict
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from testbed.datapaths.nftables.contents import Contents
 from testbed.datapaths.nftables.encode import HOOKS
 from testbed.datapaths.nftables.keys import NET, key_of, parts, set_form
 from testbed.datapaths.nftables.meanings import KINDS, decoded
-from testbed.datapaths.nftables.model import Chain, Element, Hook, KeyType, Map, Rule, Set, Table, Verdict
+from testbed.datapaths.nftables.model import (
+    Chain,
+    Element,
+    Hook,
+    KeyType,
+    Map,
+    Rule,
+    Set,
+    Statement,
+    Table,
+    Verdict,
+)
 from testbed.datapaths.nftables.netlink.listing import (
     ListedChain,
     ListedElement,
-    ListedRule,
     Listing,
     consistent,
     said,
 )
 from testbed.datapaths.nftables.netlink.requests import ANONYMOUS, MAP, SET_COMMENT, SetForm
 from testbed.datapaths.nftables.netlink.transaction import Nftables
+from testbed.datapaths.nftables.unnamed import brought_by, digest, told
 from testbed.proxier.plan import Family
 
 HOOK_NAMES = {number: name for name, number in HOOKS.items()}
 ACCEPT = 1  # NF_ACCEPT
 
 
-def read(kernel: Nftables, family: Family, name: str) -> Contents | None:
+def read(kernel: Nftables, family: Family, name: str, expected: Iterable[Rule] = ()) -> Contents | None:
     """A table as it is between two transactions, whoever makes them; None if there is none.
 
+    Sets that rules brought along are read one by one, and for each the kernel walks through all sets; not so those
+    that were named after what an `expected` rule brings (`unnamed.name`): they cannot have changed.
     Raises KernelStateError.
     """
-    return consistent(kernel, lambda: _read(Listing(kernel, NET[family], name), family, name))
+    known = dict(_brought(family, expected))
+    return consistent(kernel, lambda: _read(Listing(kernel, NET[family], name), Table(family, name), known))
 
 
-def _read(listing: Listing, family: Family, name: str) -> Contents | None:
+def _brought(family: Family, rules: Iterable[Rule]) -> Iterator[tuple[str, Statement]]:
+    """Of networks the same set may serve several statements, so those are not among them."""
+    for rule in rules:
+        for statement in rule.statements:
+            own = brought_by(family, statement) if isinstance(statement, DnatToAny | GotoAny) else None
+            if own is not None:
+                yield digest(own), statement
+
+
+def _read(listing: Listing, table: Table, known: Mapping[str, Statement]) -> Contents | None:
     userdata = listing.table()
     if userdata is None:
         return None
-    found = Contents(Table(family, name, said(userdata)))
+    found = Contents(table._replace(comment=said(userdata)))
     found.chains = {each.name: _chain(each) for each in listing.chains()}
-    unnamed: dict[str, Sequence[ListedElement]] = {}
+    unnamed: dict[str, Sequence[ListedElement] | Statement] = {}
     for of, form in listing.sets():
         if form.flags & ANONYMOUS:
-            unnamed[of] = listing.elements(of)
+            statement = known.get(told(of))
+            unnamed[of] = listing.elements(of) if statement is None else statement
         else:
             _add_set(found, listing, of, form)
     for rule in listing.rules():
-        found.rules.setdefault(rule.chain, []).append(_rule(family, rule, unnamed))
+        statements = decoded(table.family, rule.expressions, unnamed.get) or ()
+        read = Rule(rule.chain, statements, said(rule.userdata))
+        found.rules.setdefault(rule.chain, []).append(read)
     return found
 
 
@@ -62,11 +88,6 @@ def _chain(listed: ListedChain) -> Chain:
     return Chain(
         listed.name, Hook(kind + strange, HOOK_NAMES.get(hook, str(hook)), priority), said(listed.userdata)
     )
-
-
-def _rule(family: Family, listed: ListedRule, unnamed: dict[str, Sequence[ListedElement]]) -> Rule:
-    statements = decoded(family, listed.expressions, unnamed.get)
-    return Rule(listed.chain, statements or (), said(listed.userdata))
 
 
 def _add_set(found: Contents, listing: Listing, name: str, form: SetForm) -> None:

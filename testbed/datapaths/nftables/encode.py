@@ -7,7 +7,6 @@ and through `statements.py`, `unnamed.py` and `keys.py` the bytes; knows no sock
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable, Iterator
 
 from testbed.datapaths.nftables.keys import NET, key_bytes, set_form
@@ -15,7 +14,7 @@ from testbed.datapaths.nftables.model import Chain, Element, Map, Rule, Set, Tab
 from testbed.datapaths.nftables.netlink.expressions import verdict_data
 from testbed.datapaths.nftables.netlink.requests import Requests, comment, element
 from testbed.datapaths.nftables.statements import CODES, encoded, encoded_with
-from testbed.datapaths.nftables.unnamed import Unnamed, brought_by
+from testbed.datapaths.nftables.unnamed import Unnamed, brought_by, name
 
 HOOKS = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting": 4}  # NF_INET_*
 
@@ -102,21 +101,15 @@ class Changes:
             if own is None:
                 parts.append(encoded(self._family, statement))
                 continue
-            name = f"{_OURS}{next(_UNIQUE)}"
-            yield from self._unnamed(name, own)
-            parts.append(encoded_with(self._family, statement, name))
+            called = name(own)
+            yield from self._unnamed(called, own)
+            parts.append(encoded_with(self._family, statement, called))
         yield self._make.rule(rule.chain, b"".join(parts), comment(rule.comment))
 
-    def _unnamed(self, name: str, own: Unnamed) -> Iterator[bytes]:
+    def _unnamed(self, called: str, own: Unnamed) -> Iterator[bytes]:
         number = next(self._numbers)
-        yield self._make.set(name, own.form, number)
+        yield self._make.set(called, own.form, number)
         yield from self._make.first_elements(number, own.elements)
-
-
-# The kernel would look for a free number itself (`__map%d`), by reading the names of all sets of the table, with
-# sscanf; so each gets a name that no other has, of this process or of one before it.
-_OURS = f"__{os.getpid():x}.{os.urandom(4).hex()}."
-_UNIQUE = itertools.count()
 
 
 def _set_of(one: Content) -> str:

@@ -39,8 +39,8 @@ ADDRESS_CLASS: dict[Family, type[IPv4Address] | type[IPv6Address]] = {
     Family.IPV6: IPv6Address,
 }
 
-Unnamed = Callable[[str], Sequence[ListedElement] | None]
-"""The elements of a set without a name; None if the set has one."""
+Unnamed = Callable[[str], "Sequence[ListedElement] | Statement | None"]
+"""The elements of a set without a name, or the statement that brought it if that is known; None of one with a name."""
 
 
 class Expression(NamedTuple):
@@ -92,6 +92,10 @@ def _expression(content: bytes) -> Expression:
 
 def _guess(family: Family, rest: Sequence[Expression], unnamed: Unnamed) -> Guess:
     try:
+        if len(rest) > 1 and rest[1].name == "lookup":
+            known = unnamed(_name(rest[1]))
+            if isinstance(known, Statement):
+                return known, 3 if isinstance(known, model.DnatToAny) else 2
         return _GUESSES[rest[0].name](family, rest, unnamed)
     except (KeyError, IndexError, ValueError):  # an expression, an attribute or a number that is not ours
         return None
@@ -131,7 +135,8 @@ def _fib(_: Family, rest: Sequence[Expression], __: Unnamed) -> Guess:
 
 def _numgen(family: Family, rest: Sequence[Expression], unnamed: Unnamed) -> Guess:
     """The numbers drawn must be those that the map has."""
-    elements = sorted(unnamed(_name(rest[1])) or (), key=lambda each: _host(each.key))
+    there = unnamed(_name(rest[1]))
+    elements = sorted(there, key=lambda each: _host(each.key)) if isinstance(there, Sequence) else []
     if [_host(each.key) for each in elements] != list(range(rest[0].number(2))):
         return None
     if len(rest) > 2 and rest[2].name == "nat":
@@ -195,7 +200,7 @@ def _matches(field: Field, prefix: int, compared: Expression, family: Family) ->
 def _looked_up(fields: tuple[Field, ...], lookup: Expression, unnamed: Unnamed, family: Family) -> Guess:
     name, count = _name(lookup), len(fields) + 1
     elements = unnamed(name)
-    if elements is not None:
+    if isinstance(elements, Sequence):
         networks = tuple(_networks(elements, ADDRESS_CLASS[family]))
         return model.MatchesAny(fields[0], networks, lookup.number(5) == INVERTED), count
     if 3 in lookup.has:

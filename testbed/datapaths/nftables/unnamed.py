@@ -1,11 +1,16 @@
 """Sets without a name: the ones that a rule brings along (`numgen … map { … }`, `ip saddr { … }`). Pure.
 
-They go with their rule. What nft writes of each was seen with `nft --debug=mnl`, nft 1.0.6: it joins networks that
-touch, marks where each range ends, and begins with an end at address zero (src/segtree.c).
+They go with their rule, and the kernel lets nobody change them once a rule looks into them (NFT_SET_CONSTANT). So a
+name that tells their content tells what they hold: `name` makes such names, and who reads a table back need not read
+each set where that is what was expected. What nft writes of each was seen with `nft --debug=mnl`, nft 1.0.6: it joins
+networks that touch, marks where each range ends, and begins with an end at address zero (src/segtree.c).
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -73,6 +78,28 @@ def brought_by(family: Family, statement: Statement) -> Unnamed | None:
     if isinstance(statement, MatchesAny):
         return _networks(family, statement)
     return None
+
+
+def name(own: Unnamed) -> str:
+    """A name for a set: what its content is, and what no other set was ever called.
+
+    The kernel would look for a free number itself (`__map%d`), by reading the names of all sets with sscanf.
+    """
+    return f"__{digest(own)}.{_PROCESS}{next(_UNIQUE)}"
+
+
+def digest(own: Unnamed) -> str:
+    """16 hexadecimal digits that tell sets of different content apart."""
+    return hashlib.blake2b(b"".join(own.elements), digest_size=8).hexdigest()
+
+
+def told(called: str) -> str:
+    """The digest in a name; of a set that was not named here, something that no digest is."""
+    return called[2:].partition(".")[0]
+
+
+_PROCESS = f"{os.getpid():x}.{os.urandom(4).hex()}."
+_UNIQUE = itertools.count()
 
 
 def _destinations(family: Family, statement: DnatToAny) -> Unnamed:

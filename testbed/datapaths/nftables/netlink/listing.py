@@ -70,11 +70,12 @@ class Listing:
             if found[1] == self._bytes
         ]
 
-    def rules(self) -> list[ListedRule]:
-        """All rules, chain by chain, each chain's in their order."""
+    def rules(self, chain: str = "") -> list[ListedRule]:
+        """All rules, chain by chain, each chain's in their order; or those of one chain, quickly."""
+        which = self._table + (text(2, chain) if chain else b"")
         return [
             ListedRule(_text(found[2]), bytes(found.get(4, NOTHING)), bytes(found.get(7, NOTHING)))
-            for found in self._listed(r.GET_RULE, self._table, "rules")
+            for found in self._listed(r.GET_RULE, which, "rules")
         ]
 
     def sets(self) -> list[tuple[str, SetForm]]:
