@@ -14,7 +14,9 @@ from testbed.datapaths.nftables.keys import NET, key_of, parts, set_form
 from testbed.datapaths.nftables.meanings import KINDS, decoded
 from testbed.datapaths.nftables.model import (
     Chain,
+    DnatToAny,
     Element,
+    GotoAny,
     Hook,
     KeyType,
     Map,

@@ -40,7 +40,7 @@ ADDRESS_CLASS: dict[Family, type[IPv4Address] | type[IPv6Address]] = {
 }
 
 Unnamed = Callable[[str], "Sequence[ListedElement] | Statement | None"]
-"""The elements of a set without a name, or the statement that brought it if that is known; None of one with a name."""
+"""The elements of a set without a name, or the statement that brought it, if that is known. None: it has a name."""
 
 
 class Expression(NamedTuple):
