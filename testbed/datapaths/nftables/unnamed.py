@@ -2,8 +2,8 @@
 
 They go with their rule, and the kernel lets nobody change them once a rule looks into them (NFT_SET_CONSTANT). So
 a name that tells their content tells what they hold: `name` makes such names, and who reads a table back need not
-read each set where that is what was expected. What nft writes of each was seen with `nft --debug=mnl`, nft 1.0.6: it
-joins networks that touch, marks where each range ends, and begins with an end at address zero (src/segtree.c).
+read each set where that is what was expected. What nft writes of each was seen with `nft --debug=mnl`, nft 1.0.6;
+it joins networks that touch, marks where each range ends, and begins with an end at address zero (src/segtree.c).
 """
 
 from __future__ import annotations
