@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from testbed.datapaths.nftables import spelling
+from testbed.datapaths.nftables.claims import Claims
 from testbed.datapaths.nftables.contents import Contents
 from testbed.datapaths.nftables.frame import frame
 from testbed.datapaths.nftables.model import Chain
@@ -11,8 +12,8 @@ from testbed.datapaths.nftables.settings import MASQUERADE_BIT, Settings
 from testbed.proxier.plan import Family, NodePlan
 
 
-def contents(plan: NodePlan, settings: Settings) -> Contents:
-    """The whole wanted table of one family.
+def contents(plan: NodePlan, settings: Settings, claims: Claims | None = None) -> Contents:
+    """The whole wanted table of one family; `claims` learn who has which element.
 
     Where two service ports claim one address and port, the first in their order has it; with kube-proxy it is one
     of them, another one at each start.
@@ -24,6 +25,8 @@ def contents(plan: NodePlan, settings: Settings) -> Contents:
             wanted.chains[name] = Chain(name)
             wanted.rules[name] = rules
         wanted.sets.update(part.sets)
+        if claims is not None:
+            claims.add(service.key, part.elements)
         for (of, key), element in part.elements.items():
             wanted.elements.setdefault(of, {}).setdefault(key, element)
     return wanted
