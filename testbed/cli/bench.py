@@ -8,6 +8,7 @@ import json
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,12 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Declare the command."""
     parser = subparsers.add_parser("bench", help="measure a scenario", description=__doc__)
     parser.add_argument("scenario", type=Path, help="the scenario's folder, e.g. scenarios/first-light")
+    add_measuring(parser)
+    parser.set_defaults(run=run)
+
+
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    """The options of whatever measures."""
     parser.add_argument("--out", type=Path, help="the result's folder (default: results/<scenario>-<time>)")
     parser.add_argument(
         "--repeats", type=int, help="how often each block is measured (default: the scenario's)"
@@ -38,13 +45,11 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     # What was typed outside, where a guest does the work.
     parser.add_argument("--command", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=1, help="draws the order of blocks and the source ports")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, measure, report; prints the short table and where the report is."""
-    if arguments.repeats is not None and arguments.repeats < 1:
-        raise UsageError("bench: --repeats must be at least 1")
+    check_measuring(arguments)
     # Here, since numpy and the rest cost a fifth of a second that `bench --help` should not pay.
     from testbed.scenario.needs import need
     from testbed.scenario.spec import read
@@ -54,24 +59,30 @@ def run(arguments: argparse.Namespace) -> int:
     out = (arguments.out or Path("results") / f"{spec.name}-{stamp}").absolute()
     kernel = common.kernel_for(arguments, need(spec), spec.kernel)
     if kernel == NATIVE:
-        return _measure(arguments, spec, out)
-    typed = json.dumps(_command(arguments))
+        return measure(arguments, spec, out)
+    typed = json.dumps(command(arguments))
     own = ["--kernel", NATIVE, "--out", str(out), "--command", typed]
     return common.run_in_guest(kernel, [*sys.argv[1:], *own], out)
 
 
-def _command(arguments: argparse.Namespace) -> tuple[str, ...]:
+def check_measuring(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for options that cannot be."""
+    if arguments.repeats is not None and arguments.repeats < 1:
+        raise UsageError("bench: --repeats must be at least 1")
+
+
+def command(arguments: argparse.Namespace) -> tuple[str, ...]:
     """The exact command, as the result keeps it."""
     return tuple(arguments.command or ("testbed", *sys.argv[1:]))
 
 
-def _measure(arguments: argparse.Namespace, spec: Spec, out: Path) -> int:
-    """The run itself, on the kernel that we are on."""
+def measure(arguments: argparse.Namespace, spec: Spec, out: Path, remarks: Sequence[str] = ()) -> int:
+    """The run itself, on the kernel that we are on; the report says the `remarks`, too."""
     from testbed.scenario.run import Options, Runner
 
     options = Options(
-        out, _command(arguments), arguments.repeats or spec.repeats,
-        arguments.time or spec.seconds, arguments.seed,
+        out, command(arguments), arguments.repeats or spec.repeats,
+        arguments.time or spec.seconds, arguments.seed, tuple(remarks),
     )  # fmt: skip
     bar, stop = _Bar(), _Stop()
 

@@ -39,6 +39,7 @@ class Options:
     repeats: int
     seconds: float
     seed: int = 1
+    remarks: tuple[str, ...] = ()  # notes of the result from the start
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Runner:
         self._cpus = _cpus()
         scenario = Scenario(spec.name, spec.title, spec.question)
         self._folder = RunFolder(options.out, scenario, options.command, gather())
+        for remark in options.remarks:
+            self._folder.add_note(remark)
 
     def run(self) -> Run:
         """All stages. What ends them early goes on, a TestbedError or KeyboardInterrupt, after a partial result."""
