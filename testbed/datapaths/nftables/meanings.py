@@ -7,6 +7,7 @@ it what the rule says. So nothing is read into a rule of somebody else's.
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network, summarize_address_range
@@ -68,15 +69,31 @@ def decoded(family: Family, expressions: bytes, unnamed: Unnamed) -> tuple[State
     rest = [_expression(bytes(part)) for _, part in walk(memoryview(expressions))]
     found: list[Statement] = []
     while rest:
-        guess = _guess(family, rest, unnamed)
-        if guess is None:
+        said = _said(family, rest, unnamed)
+        if said is None:
             return None
-        statement, count = guess
-        if b"".join([part.raw for part in rest[:count]]) != _again(family, statement, rest[:count]):
-            return None
+        statement, count = said
         found.append(statement)
         rest = rest[count:]
     return tuple(found)
+
+
+def _said(family: Family, rest: Sequence[Expression], unnamed: Unnamed) -> Guess:
+    """The statement that the next expressions are, if they are one."""
+    try:
+        guess = _guess(family, rest, unnamed)
+        if guess is None or b"".join([part.raw for part in rest[: guess[1]]]) != _again(
+            family, guess[0], rest
+        ):
+            return None
+    except (
+        KeyError,
+        IndexError,
+        ValueError,
+        OverflowError,
+    ):  # a name, an attribute or a number that is not ours
+        return None
+    return guess
 
 
 @functools.lru_cache(4096)
@@ -91,14 +108,11 @@ def _expression(content: bytes) -> Expression:
 
 
 def _guess(family: Family, rest: Sequence[Expression], unnamed: Unnamed) -> Guess:
-    try:
-        if len(rest) > 1 and rest[1].name == "lookup":
-            known = unnamed(_name(rest[1]))
-            if isinstance(known, Statement):
-                return known, 3 if isinstance(known, model.DnatToAny) else 2
-        return _GUESSES[rest[0].name](family, rest, unnamed)
-    except (KeyError, IndexError, ValueError):  # an expression, an attribute or a number that is not ours
-        return None
+    if len(rest) > 1 and rest[1].name == "lookup":
+        known = unnamed(_name(rest[1]))
+        if isinstance(known, Statement):
+            return known, 3 if isinstance(known, model.DnatToAny) else 2
+    return _GUESSES[rest[0].name](family, rest, unnamed)
 
 
 def _again(family: Family, statement: Statement, parts: Sequence[Expression]) -> bytes:
@@ -168,7 +182,7 @@ def _mark(rest: Sequence[Expression]) -> Statement:
 
 def _fields(family: Family, rest: Sequence[Expression], unnamed: Unnamed) -> Guess:
     """Fields that are loaded, and what they are compared with or looked up in."""
-    count = next(n for n, part in enumerate(rest) if part.name not in ("meta", "payload"))
+    count = sum(1 for _ in itertools.takewhile(lambda part: part.name in ("meta", "payload"), rest))
     fields, then = tuple(_field(family, part) for part in rest[:count]), rest[count]
     if then.name == "lookup":
         return _looked_up(fields, then, unnamed, family)

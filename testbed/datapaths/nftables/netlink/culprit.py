@@ -32,6 +32,8 @@ def named(request: bytes, offset: int | None = None) -> str:
     table = _name(found.get(1))
     if kind in OF_TABLE:
         return f"{VERBS[kind]} {table}"
+    if kind == requests.DELETE_RULE and 2 not in found:
+        return f"flushing all chains of table {table}"
     name = _name(found.get(NAME_OF.get(kind, 2)))
     which = f" ({_element(request, offset)})" if kind in OF_ELEMENTS and offset else ""
     return f"{VERBS.get(kind, f'request {kind}')} {name or 'without a name'} of table {table}{which}"

@@ -85,12 +85,17 @@ class Listing:
     def elements(self, name: str) -> list[ListedElement]:
         """All elements of a set, in no order."""
         lists = self._listed(r.GET_ELEMENTS, self._table + text(2, name), f"elements of {name}")
-        return [_element(attributes(one)) for found in lists for _, one in walk(found.get(3, NOTHING))]
+        return [each for found in lists for each in elements_in(found.get(3, NOTHING))]
 
     def _listed(self, kind: int, which: bytes, what: str) -> Iterator[dict[int, memoryview]]:
         request = message(SUBSYSTEM | kind, DUMP, self._generic + which)
         for answer in listed(self._socket, request, f"listing {what} of table {self._name}"):
             yield attributes(answer.body[GENERIC.size :])
+
+
+def elements_in(members: bytes | memoryview) -> list[ListedElement]:
+    """The elements in the content of an NFTA_SET_ELEM_LIST_ELEMENTS, in their order."""
+    return [_element(attributes(one)) for _, one in walk(memoryview(members))]
 
 
 def consistent(kernel: Nftables, read: Callable[[], T]) -> T:

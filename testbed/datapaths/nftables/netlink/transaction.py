@@ -58,7 +58,7 @@ class Nftables:
         """
         if not requests:
             return True
-        self._send(_batch(requests, generation))
+        self._send(batch(requests, generation))
         refused = sorted(self._complaints(), key=lambda answer: answer.sequence)
         if not refused:
             return True
@@ -120,7 +120,7 @@ def weight(requests: Sequence[bytes]) -> int:
     return sum(map(len, requests)) + 64  # its two ends
 
 
-def _batch(requests: Sequence[bytes], generation: int | None) -> bytes:
+def batch(requests: Sequence[bytes], generation: int | None) -> bytes:
     """The requests between their two ends, numbered from 1."""
     expected = be32(GENERATION, generation) if generation is not None else b""
     whole = bytearray(message(BEGIN, 0, WHOSE + expected))
