@@ -17,7 +17,8 @@ from testbed.machine import sandbox
 EPILOG = """examples:
   testbed datapath list                        testbed datapath show -n node1
   testbed datapath switch nftables             testbed datapath switch iptables --option variant=legacy
-  testbed datapath switch ipvs --option scheduler=wrr -o json"""
+  testbed datapath switch ipvs --option scheduler=wrr -o json
+  testbed datapath add nftables --beside       testbed datapath remove nftables --keep-rules"""
 
 STEPS = {
     "stopped": "AGENT STOPPED",
@@ -33,8 +34,10 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "datapath", help="show or switch the datapath", description=__doc__, epilog=EPILOG
     )
     common.add_name(parser)
-    parser.add_argument("verb", choices=tuple(VERBS), metavar="list|show|switch")
-    parser.add_argument("datapath", nargs="?", default="", metavar="NAME", help="the datapath to switch to")
+    parser.add_argument("verb", choices=tuple(VERBS), metavar="list|show|switch|add|remove")
+    parser.add_argument(
+        "datapath", nargs="?", default="", metavar="NAME", help="of `switch`, `add`, `remove`: which datapath"
+    )
     parser.add_argument("-n", "--node", default="", help="of `show`: one node (default: all)")
     parser.add_argument(
         "--option", action="append", default=[], metavar="KEY=VALUE",
@@ -48,23 +51,35 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--rate", type=float, default=None,
         help="new connections a second that are tried meanwhile (default: 200; 0: none)",
     )  # fmt: skip
+    parser.add_argument(
+        "--beside",
+        action="store_true",
+        help="of `add`: yes, a second datapath on every node, beside the first",
+    )
+    parser.add_argument(
+        "--keep-rules",
+        action="store_true",
+        help="of `remove`: end its agents only; nobody follows changes then",
+    )
     common.add_output(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the verb says."""
-    if (arguments.verb == "switch") != bool(arguments.datapath):
-        raise UsageError("datapath: a NAME goes with `switch`, and `switch` with a NAME")
+    if (arguments.verb in NAMING) != bool(arguments.datapath):
+        raise UsageError(f"datapath: a NAME goes with `{'`, `'.join(NAMING)}`, and each of these with a NAME")
     VERBS[arguments.verb](arguments)
     return 0
 
 
 def _list(arguments: argparse.Namespace) -> None:
     with common.client(arguments.name) as client:
-        offered, told = client.call("datapaths"), client.call("inspect")
+        offered, told, there = client.call("datapaths"), client.call("inspect"), client.call("present")
     used = _used(told["cluster"])
     for each in offered:
+        words = _words(each["name"], each["options"])
+        each["nodes"] = [node for node, held in there.items() if words in held]
         each["used"] = each["name"] == used[0] and all(
             used[1].get(k) == v for k, v in each["options"].items()
         )
@@ -72,11 +87,12 @@ def _list(arguments: argparse.Namespace) -> None:
         common.print_json(offered)
         return
     rows = [
-        (_words(each["name"], each["options"]), "yes" if each["used"] else "", "no" if each["missing"] else "yes",
+        (_words(each["name"], each["options"]), "yes" if each["used"] else "", ",".join(each["nodes"]),
+         "no" if each["missing"] else "yes",
          "; ".join(f"{lack['feature']}: {lack['reason']}" for lack in each["missing"]))
         for each in offered
     ]  # fmt: skip
-    print(table(("DATAPATH", "IN USE", "POSSIBLE", "REASON"), rows))
+    print(table(("DATAPATH", "IN USE", "RULES ON", "POSSIBLE", "REASON"), rows))
 
 
 def _used(cluster: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -120,6 +136,27 @@ def _switch(arguments: argparse.Namespace) -> None:
     else:
         print(_text(outcome.nodes))
         print("\n" + (_met(outcome.met.to_json()) if outcome.met else "nobody called meanwhile"))
+
+
+def _add(arguments: argparse.Namespace) -> None:
+    """Refused unless it is said that this is meant: two datapaths on a node are a mistake nearly always."""
+    if not arguments.beside:
+        raise UsageError(
+            f"datapath add {arguments.datapath}: the nodes have a datapath already, and a second one would decide "
+            "over the same packets; `switch` replaces it, --beside adds it all the same, to see what that does"
+        )
+    with common.client(arguments.name) as client:
+        client.call("add", datapath=arguments.datapath, options=options(arguments.option))
+    print(f"{arguments.datapath} beside the cluster's own datapath on every node")
+
+
+def _remove(arguments: argparse.Namespace) -> None:
+    with common.client(arguments.name) as client:
+        client.call("remove", datapath=arguments.datapath, keep_rules=arguments.keep_rules)
+    print(
+        f"{arguments.datapath}: "
+        + ("its rules stay, its agents are gone" if arguments.keep_rules else "gone")
+    )
 
 
 def options(words: Sequence[str]) -> dict[str, Any]:
@@ -204,4 +241,5 @@ class _Bar:
             self._bar.close()
 
 
-VERBS = {"list": _list, "show": _show, "switch": _switch}
+NAMING = ("switch", "add", "remove")
+VERBS = {"list": _list, "show": _show, "switch": _switch, "add": _add, "remove": _remove}

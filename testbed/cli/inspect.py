@@ -42,6 +42,7 @@ def describe(instance: Instance) -> dict[str, Any]:
     try:
         with Client(instance.socket, ANSWER_SECONDS) as client:
             told: dict[str, Any] = client.call("inspect")
+            told["present"] = client.call("present")
     except TestbedError as error:
         raise TestbedError(
             f"lab instance {instance.name} does not answer ({error}); see {instance.log}"
@@ -64,6 +65,11 @@ def _text(detail: dict[str, Any]) -> str:
     )
     if detail["failure"]:
         head += f"\nFAILED: {detail['failure']}; see {detail['daemon']['log']}"
+    for node, held in detail["present"].items():
+        if len(held) > 1:
+            head += (
+                f"\nWARNING: {node} holds rules of {' and of '.join(held)}: both decide over the same packets"
+            )
     rows = [_row(place, "node", network, agents) for place in network["nodes"]]
     rows += [_row(place, "client", network, agents) for place in network["clients"]]
     return head + "\n" + table(("NAME", "KIND", "ADDRESSES", "PODS", "AGENT"), rows)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.cluster.agent import Agent
 from testbed.cluster.apisockets import ApiSockets
+from testbed.cluster.beside import Beside
 from testbed.cluster.health import Health
 from testbed.cluster.kubelet.contract import Machinery
 from testbed.cluster.kubelet.kubelets import Kubelets, real_machinery
@@ -26,7 +27,7 @@ from testbed.cluster.readiness import Readiness
 from testbed.cluster.server import Server
 from testbed.cluster.switch import Moved, Switcher, Told
 from testbed.cluster.verbs import Verbs
-from testbed.errors import Mistake, NotFound
+from testbed.errors import Conflict, Mistake, NotFound
 from testbed.kube.api import Registry
 from testbed.kube.controllers import Manager, all_controllers, create_nodes
 from testbed.kube.objects import ClusterConfig, Manifest
@@ -64,6 +65,7 @@ class Daemon:
         self.agents: dict[str, Agent] = {}
         self.posts = Posts(self.store)
         self.switcher = Switcher(self.store, self.posts, self.agents)
+        self.beside = Beside(self.store, self.posts, self.agents)
         self.readiness = Readiness(self.store, self.manager, self.agents)
 
     def start(self, manifests: Sequence[Manifest]) -> None:
@@ -105,12 +107,24 @@ class Daemon:
 
     def switch(self, mode: str, options: Mapping[str, Any], order: str, told: Told) -> Sequence[Moved]:
         """Another datapath for all nodes. Raises UsageError, FeatureMissing, and what `Switcher.switch` raises."""
-        check_options(mode, options)
-        wanted = self.cluster.with_mode(mode, options)
-        check_datapath(datapath_of(wanted), ThisMachine())
+        if self.beside.there:
+            raise Conflict(
+                f"{self.beside.there} is there as well: testbed datapath remove {self.beside.there}"
+            )
+        wanted = self._wanted(mode, options)
         moved = self.switcher.switch(wanted, order, told)
         self.cluster = wanted
         return moved
+
+    def add_beside(self, mode: str, options: Mapping[str, Any]) -> None:
+        """A second datapath, on purpose. Raises UsageError, FeatureMissing, and what `Beside.add` raises."""
+        self.beside.add(self._wanted(mode, options))
+
+    def _wanted(self, mode: str, options: Mapping[str, Any]) -> ClusterConfig:
+        check_options(mode, options)
+        wanted = self.cluster.with_mode(mode, options)
+        check_datapath(datapath_of(wanted), ThisMachine())
+        return wanted
 
     def agent(self, node: str) -> Agent:
         """The agent of a node. Raises NotFound."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from testbed.cluster import beside
 from testbed.cluster.rpc import Progress
 from testbed.cluster.server import Verb
 from testbed.datapaths import find
@@ -18,7 +19,10 @@ from testbed.machine.features import ThisMachine
 if TYPE_CHECKING:
     from testbed.cluster.daemon import Daemon
 
-NAMES = ("inspect", "wait", "syncs", "plan", "observe", "show", "resync", "enter", "datapaths", "switch")
+NAMES = (
+    "inspect", "wait", "syncs", "plan", "observe", "show", "resync", "enter",
+    "datapaths", "switch", "present", "add", "remove",
+)  # fmt: skip
 
 
 class Verbs:
@@ -90,6 +94,18 @@ class Verbs:
         `order` is one of switch.ORDERS, or empty. Nobody is moved if all have that datapath with these options.
         """
         return [asdict(moved) for moved in self._daemon.switch(datapath, options, order, progress)]
+
+    def do_present(self) -> dict[str, Any]:
+        """For each node whose rules its kernel holds, whoever put them there."""
+        return beside.told(self._daemon.agents, ThisMachine())
+
+    def do_add(self, datapath: str, options: dict[str, Any]) -> None:
+        """A second datapath on every node, beside the cluster's own."""
+        self._daemon.add_beside(datapath, options)
+
+    def do_remove(self, datapath: str, keep_rules: bool) -> None:
+        """End the second datapath; with `keep_rules` its rules stay, and nobody follows the objects any more."""
+        self._daemon.beside.remove(datapath, keep_rules=keep_rules)
 
     def do_enter(self, namespace: str, name: str, container: str) -> dict[str, Any]:
         """Where a container is: the pod's network namespace, and the process to join, None if it is served.

@@ -1,4 +1,4 @@
-"""A running cluster moves between the variants of iptables: rules gone, packets undisturbed, all told."""
+"""A running cluster moves between datapaths: rules gone, packets undisturbed; two at once only on purpose."""
 
 from __future__ import annotations
 
@@ -59,6 +59,34 @@ def test_with_the_old_rules_out_first_some_connections_meet_none(lab: Command) -
     told = switched(lab, "iptables", "--option", "variant=nft", "--order", "old-first")
     assert [node["order"] for node in told["nodes"]] == ["old-first"] * 2
     assert told["met"]["worstWaySeconds"] > 0
+
+
+def test_to_nftables_and_back(lab: Command) -> None:
+    require("nftables")
+    switched(lab, "iptables", "--option", "variant=nft", "--rate", "0")
+    there = switched(lab, "nftables")
+    assert ours(lab, "nft") == 0
+    assert "table ip kube-proxy" in lab.ok("exec", "node1", "--", "nft", "list", "tables")
+    back = switched(lab, "iptables")
+    assert ours(lab, "nft") > 0
+    assert "kube-proxy" not in lab.ok("exec", "node1", "--", "nft", "list", "tables")
+    for told in (there, back):
+        assert (set(told["met"]["heldConnections"]), told["met"]["worstWaySeconds"]) == ({"kept"}, 0)
+
+
+def test_a_second_datapath_is_refused_unless_it_is_meant(lab: Command) -> None:
+    require("nftables")
+    switched(lab, "iptables", "--option", "variant=nft", "--rate", "0")
+    refused = lab.run("datapath", "add", "nftables")
+    assert (refused.returncode, "a second one would decide" in refused.stderr) == (2, True)
+    assert "WARNING" not in lab.ok("inspect")
+    lab.ok("datapath", "add", "nftables", "--beside")
+    assert "WARNING: node1 holds rules of iptables nft and of nftables" in lab.ok("inspect")
+    assert "nftables is there as well" in lab.run("datapath", "switch", "nftables").stderr
+    lab.ok("datapath", "remove", "nftables", "--keep-rules")
+    assert "WARNING: node2 holds rules of iptables nft and of nftables" in lab.ok("inspect")
+    lab.ok("datapath", "remove", "nftables")
+    assert "WARNING" not in lab.ok("inspect")
 
 
 def test_what_is_there_already_is_said(lab: Command) -> None:

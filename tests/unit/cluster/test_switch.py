@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from testbed.cluster.agent import Agent
+from testbed.cluster.beside import Beside
 from testbed.cluster.posts import Posts, check_options
 from testbed.cluster.switch import Switcher, order_of
 from testbed.datapaths.contract import Applied, Node
 from testbed.datapaths.fake import FakeDatapath
-from testbed.errors import Conflict, KernelStateError, UsageError
+from testbed.errors import Conflict, KernelStateError, NotFound, UsageError
 from testbed.kube.controllers import create_nodes
 from testbed.kube.objects import ClusterConfig, KubeProxy, default_cluster
 from testbed.kube.store import Store
@@ -73,7 +74,9 @@ class World:
         create_nodes(self.store, cluster)
         self.store.create(service())
         self.store.create(endpoint_slice([endpoint("10.244.0.5")]))
-        self.switcher = Switcher(self.store, Posts(self.store, self.load, bare=True), self.agents)
+        posts = Posts(self.store, self.load, bare=True)
+        self.switcher = Switcher(self.store, posts, self.agents)
+        self.beside = Beside(self.store, posts, self.agents)
         self.cluster = cluster.with_mode("old", {})
         self.switcher.man(self.cluster)
         self.switcher.start()
@@ -181,6 +184,48 @@ def test_a_second_switch_meanwhile_is_refused(world: World) -> None:
 
     world.switcher.switch(world.cluster.with_mode("new", {}), "", told)
     assert refusals == ["a switch of this cluster's datapath is under way already"]
+
+
+def test_a_second_datapath_follows_the_objects_beside_the_first(world: World) -> None:
+    world.beside.add(world.cluster.with_mode("new", {}))
+    assert world.beside.there == "new"
+    assert world.kernel.held == {"node1": {"old", "new"}, "node2": {"old", "new"}}
+    assert {agent.datapath.name for agent in world.agents.values()} == {"old"}
+    world.beside.remove("new", keep_rules=False)
+    assert world.kernel.held == {"node1": {"old"}, "node2": {"old"}}
+
+
+def test_a_second_datapath_may_leave_its_rules_to_nobody(world: World) -> None:
+    world.beside.add(world.cluster.with_mode("new", {}))
+    world.beside.remove("new", keep_rules=True)
+    assert (world.beside.there, world.kernel.held["node2"]) == ("new", {"old", "new"})
+    world.beside.remove("new", keep_rules=False)
+    assert (world.beside.there, world.kernel.held["node2"]) == ("", {"old"})
+
+
+def test_a_second_datapath_on_common_ground_is_refused(world: World) -> None:
+    with pytest.raises(Conflict, match="akin cannot stand beside old: both write to a"):
+        world.beside.add(world.cluster.with_mode("akin", {}))
+    assert world.kernel.story == []
+
+
+def test_no_third_one(world: World) -> None:
+    world.beside.add(world.cluster.with_mode("new", {}))
+    with pytest.raises(Conflict, match="new is there already"):
+        world.beside.add(world.cluster.with_mode("new", {}))
+    world.beside.remove("new", keep_rules=False)
+
+
+def test_a_second_one_that_cannot_be_programmed_leaves_nothing(world: World) -> None:
+    world.kernel.broken = {"node2"}
+    with pytest.raises(KernelStateError, match="node2: .*no such rule"):
+        world.beside.add(world.cluster.with_mode("new", {}))
+    assert (world.beside.there, world.kernel.held["node1"]) == ("", {"old"})
+
+
+def test_what_is_not_there_cannot_be_removed(world: World) -> None:
+    with pytest.raises(NotFound, match="no new beside this cluster's own datapath; there is none"):
+        world.beside.remove("new", keep_rules=False)
 
 
 def test_a_cluster_without_a_datapath_cannot_be_switched() -> None:
