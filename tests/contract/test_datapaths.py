@@ -12,12 +12,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from testbed.datapaths import find
 from testbed.datapaths.contract import Datapath, Observed
+from testbed.machine.features import ThisMachine
 from testbed.machine.netns import Netns
 from testbed.proxier.plan import NodePlan
 from testbed.proxier.proxier import Proxier, node_plan
 from testbed.proxier.proxier import Settings as ProxierSettings
 from tests.contract import wanted
 from tests.namespaces import fresh_namespace
+from tests.require import require
 from tests.unit.proxier.objects import FACTS, Step, World, changes, steps
 from tests.unit.proxier.test_incremental import plans
 
@@ -39,9 +41,12 @@ def datapath(request: pytest.FixtureRequest) -> Datapath:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Netns]:
-    """A fresh network namespace as a node."""
+def node(tmp_path: Path, datapath: Datapath) -> Iterator[Netns]:
+    """A fresh network namespace as a node, with the addresses that the plans say, where the datapath can be."""
+    require(*(missing.feature for missing in datapath.missing(ThisMachine())))
     with fresh_namespace(tmp_path) as made:
+        for address in FACTS.addresses:
+            made.run(["ip", "address", "add", str(address), "dev", "lo"])
         yield made
 
 
@@ -68,7 +73,7 @@ def test_rendering_is_deterministic_whatever_the_order_of_services(
 def test_the_kernel_shows_the_plan_s_frontends(datapath: Datapath, node: Netns, plan: NodePlan) -> None:
     datapath.apply(node, plan, None)
     try:
-        assert datapath.observe(node).frontends == wanted.frontends(plan)
+        assert datapath.observe(node).frontends == wanted.frontends(plan, datapath.name)
     finally:
         datapath.remove(node)
 
@@ -87,7 +92,7 @@ def test_deltas_lead_where_a_full_pass_leads(datapath: Datapath, node: Netns, ba
         whole = node_plan(FACTS, ProxierSettings(), world.kind("Service"), world.kind("EndpointSlice"))
         datapath.apply(node, whole, None)
         assert datapath.observe(node) == stepwise
-        assert stepwise.frontends == wanted.frontends(whole)
+        assert stepwise.frontends == wanted.frontends(whole, datapath.name)
     finally:
         datapath.remove(node)
 

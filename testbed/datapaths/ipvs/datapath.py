@@ -35,7 +35,7 @@ from testbed.datapaths.ipvs.observe import observed
 from testbed.datapaths.ipvs.options import Options, options_of
 from testbed.datapaths.ipvs.service import Site, site_of
 from testbed.datapaths.ipvs.sets import NAMES
-from testbed.datapaths.ipvs.state import Books, Clash, changes, wanted
+from testbed.datapaths.ipvs.state import Books, changes, wanted
 from testbed.datapaths.ipvs.tables import Tables
 from testbed.datapaths.ipvs.tool import (
     ALWAYS,
@@ -145,16 +145,20 @@ class IpvsDatapath:
         before = self._states.pop(node.name, None)
         if delta is not None and before is not None and before.site.facts == plan.facts:
             try:
-                return self._apply_delta(node, before, delta)
-            except (Clash, CommandFailed, KernelStateError):
+                if applied := self._apply_delta(node, before, delta):
+                    return applied
+            except (CommandFailed, KernelStateError):
                 pass  # the full pass mends it, or says what is wrong
         return self._apply_whole(node, plan, before)
 
-    def _apply_delta(self, node: Node, state: _State, delta: PlanDelta) -> Applied:
+    def _apply_delta(self, node: Node, state: _State, delta: PlanDelta) -> Applied | None:
+        """None if it takes a full pass."""
         meter, start = _Meter(), time.perf_counter()
         with opened(node) as kernel:
             with meter.rendering():
                 made = changes(delta.before, delta.changed, state.books, state.site)
+            if made is None:
+                return None
             kernel.ipset.add(sorted(made.new))
             self._follow_rules(node, state, meter)
             mend.follow_servers(kernel, made, self._leaving_of(node))

@@ -20,7 +20,7 @@ _NODE_PORTS = frozenset(sets.NODE_PORT.values())
 def observed(found: Held) -> Observed:
     """Our virtual servers as frontends, and how much there is of what."""
     frontends = {
-        _frontend(server, *state, node_port=_is_node_port(server, found))
+        (server.family, _frontend(server, *state, node_port=_is_node_port(server, found)))
         for server, state in found.servers.items()
     }
     size = {
@@ -30,7 +30,7 @@ def observed(found: Held) -> Observed:
         "sets": len(found.sets),
         "elements": sum(map(len, found.sets.values())),
     }
-    return Observed(tuple(sorted(frontends, key=repr)), size)
+    return Observed(tuple(sorted((each for _, each in frontends), key=repr)), size)
 
 
 def _is_node_port(server: Server, found: Held) -> bool:

@@ -74,12 +74,14 @@ def _boolean(name: str, value: Any) -> bool:
 
 
 def _networks(name: str, value: Any) -> tuple[IPNetwork, ...]:
+    given = value if isinstance(value, (list, tuple)) else [value]
     try:
-        if isinstance(value, str):
-            raise ValueError("a list is wanted")
-        return tuple(ip_network(each) for each in value)
-    except (TypeError, ValueError) as error:
+        read = tuple(ip_network(each) for each in given)
+    except ValueError as error:
         raise UsageError(f"ipvs: {name} is a list of networks, not {value!r}: {error}") from error
+    if given is not value:
+        raise UsageError(f"ipvs: {name} is a list of networks, not {value!r}")
+    return read
 
 
 def _duration(name: str, value: Any) -> int:

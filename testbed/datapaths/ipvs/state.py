@@ -1,8 +1,7 @@
 """All that a node's kernel must hold, added up from its service ports, and the books that deltas need. Pure.
 
 Several service ports may ask for one thing, so things are counted. Where two ask for the same virtual server (an
-external IP given to both) the one whose key comes first has it, and a delta cannot tell who is next: `Clash` asks
-for a full pass.
+external IP given to both) the one whose key comes first has it, and a delta cannot tell who is next.
 """
 
 from __future__ import annotations
@@ -23,10 +22,6 @@ Servers = dict[Server, tuple[Manner, dict[Real, int]]]
 
 
 T = TypeVar("T")
-
-
-class Clash(Exception):
-    """Two service ports want one virtual server: not for a delta to decide."""
 
 
 @dataclass(slots=True)
@@ -129,20 +124,21 @@ def changes(
     after: Mapping[ServiceKey, ServicePlan],
     books: Books,
     site: Site,
-) -> Changes:
-    """Take what changed into the books. Raises Clash; the books are then of no use any more."""
+) -> Changes | None:
+    """Take what changed into the books; None if two service ports want one virtual server, which is not for a delta
+    to decide. The books are then of no use any more."""
     made = Changes()
     gone: list[Element] = []
     for service in before.values():
         asked = fragment(service, site)
         if any(books.servers[server] > 1 for server in asked.servers):
-            raise Clash
+            return None
         gone += books.drop(asked)
         made.before.update(asked.servers)
     for service in after.values():
         asked = fragment(service, site)
         if any(books.servers[server] for server in asked.servers):
-            raise Clash
+            return None
         made.new += books.add(asked)
         made.after.update(asked.servers)
     made.gone = [element for element in gone if element not in books.elements]
