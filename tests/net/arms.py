@@ -23,7 +23,7 @@ VARIANTS: dict[str, dict[str, Mapping[str, Any]]] = {
     "iptables": {"iptables-nft": {"variant": "nft"}, "iptables-legacy": {"variant": "legacy"}},
     "ipvs": {"ip_vs": {}},
 }
-CASE_KERNELS = (NATIVE,)
+CASE_KERNELS = (NATIVE, "uml")
 ZONE = "topology.kubernetes.io/zone"
 NODES = ({"labels": {ZONE: "zone-1"}}, {"labels": {ZONE: "zone-2"}})
 # Settings of kube-proxy that stand in a Cluster document beside the options of its mode.

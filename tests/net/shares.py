@@ -26,7 +26,7 @@ class Flow(NamedTuple):
 
 Row = Sequence[tuple[Packet, Sequence[Answer]]]
 Met = Mapping[Flow, str]
-"""The endpoint that the first packet of each flow met."""
+"""The endpoint that the first packet of each flow met, wherever it went."""
 
 
 def count_complaints(packet: Packet, answers: Sequence[Answer]) -> Iterator[str]:
@@ -55,7 +55,7 @@ def met(row: Row) -> Met:
     for packet, answers in row:
         for number, answer in enumerate(answers):
             if answer.outcome == "answered":
-                found.setdefault(_flow(packet, number), pod_of(answer))
+                found.setdefault(_flow(packet, number)._replace(destination=""), pod_of(answer))
     return found
 
 

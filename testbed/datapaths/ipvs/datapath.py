@@ -50,7 +50,16 @@ from testbed.errors import CommandFailed, KernelStateError
 from testbed.proxier.plan import Family, NodePlan, PlanDelta
 
 FEATURES = frozenset(
-    {"affinity", "health-check-node-port", "ipv6", "sctp", "source-ranges", "traffic-policy", "weights"}
+    {
+        "affinity",
+        "health-check-node-port",
+        "ipv6",
+        "schedulers",
+        "sctp",
+        "source-ranges",
+        "traffic-policy",
+        "weights",
+    }
 )
 
 _NEEDS = {
