@@ -59,6 +59,15 @@ WRONG: dict[str, tuple[str, tuple[str, ...], str, str, str]] = {
         " 'cd /proc/net/xt_recent; grep -L src=203.0.113.11 KUBE-SEP-* | head -1') || true", "memory",
         "is not what the cluster shows",
     ),
+    "what the objects say of a cluster with leftover rules": (
+        "two-datapaths", ("second",), "testbed datapath remove nftables --keep-rules &&"
+        " testbed apply -f {solution}/web-3.yaml --wait && testbed delete pod web-1 && testbed wait &&"
+        " testbed lab answer two-datapaths.leftover web-2 web-3 || true", "leftover",
+        "the first table that translates",
+    ),
+    "the chain's own line taken for a rule": (
+        "many-services", (), "testbed lab answer many-services.list 202 || true", "list", "not a rule",
+    ),
     "a timeout of an hour": (
         "affinity", ("turn-on",), "sed 's/timeoutSeconds: 2/timeoutSeconds: 3600/' {solution}/timeout.yaml"
         " | testbed apply -f - --wait", "timeout", "remember a source for 3600 seconds; expected 2",

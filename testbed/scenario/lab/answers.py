@@ -6,7 +6,8 @@ Knows how people spell (commas, capitals, 1/3, 33 %). Knows nothing of where the
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 TOLERANCE = Fraction(1, 200)  # 0.33 is a third, 0.3 is not
@@ -19,6 +20,19 @@ class Compare(enum.Enum):
     WORDS = "words in this order"
     SET = "the same words in any order"
     NUMBERS = "numbers in this order"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen: the values that a right answer has, and a sentence.
+
+    `elsewhere` has values of the same kind that mean something else, and what: for who took one for the other.
+    """
+
+    values: tuple[str, ...]
+    compare: Compare
+    text: str
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 def agrees(answer: str, seen: Sequence[str], compare: Compare) -> bool:

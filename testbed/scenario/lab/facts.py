@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from testbed.errors import NotFound
 from testbed.kube.objects import kind_named
-from testbed.scenario.lab.answers import Compare
+from testbed.scenario.lab import kernelfacts
+from testbed.scenario.lab.answers import Compare, Seen
 from testbed.scenario.lab.rules import Rules
 from testbed.scenario.lab.running import Answer, Cluster, Object, Target
 
@@ -21,19 +21,6 @@ COUNT = 24  # connections, if a fact says no other number: one of three pods sta
 SERVICE_LABEL = "kubernetes.io/service-name"
 
 Arguments = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What was seen: the values that a right answer has, and a sentence.
-
-    `elsewhere` has values of the same kind that mean something else, and what: for who took one for the other.
-    """
-
-    values: tuple[str, ...]
-    compare: Compare
-    text: str
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 def look(cluster: Cluster, fact: Mapping[str, Arguments]) -> Seen:
@@ -146,6 +133,40 @@ def _number_of_pods(cluster: Cluster, arguments: Arguments) -> Seen:
     return Seen((str(len({answer.pod for answer in answers if answer.pod})),), Compare.NUMBERS, text)
 
 
+def _spread(cluster: Cluster, arguments: Arguments) -> Seen:
+    """How many connections each pod got, the fewest first."""
+    answers, text = _asked(cluster, arguments)
+    counts = Counter(answer.pod for answer in answers if answer.pod)
+    return Seen(tuple(map(str, sorted(counts.values()))), Compare.NUMBERS, text)
+
+
+def _rules_passed(cluster: Cluster, arguments: Arguments) -> Seen:
+    """How many rules of KUBE-SERVICES are read until that of a Service matches, its own included."""
+    rules, (address, port) = cluster.rules(arguments["node"]), _front(cluster, arguments["service"])
+    number = rules.place(address, port)
+    text = (
+        f"on {arguments['node']} {address}:{port} is the subject of rule {number or 'none'} of KUBE-SERVICES"
+    )
+    return Seen((str(number),), Compare.NUMBERS, text)
+
+
+def _packets_counted(cluster: Cluster, arguments: Arguments) -> Seen:
+    """How many packets of one connection, opened now, a Service's rule of KUBE-SERVICES counts."""
+    node, place = arguments["node"], arguments["from"]
+    there = target(cluster, {"service": arguments["service"]})
+    chain = _chain(cluster, cluster.rules(node), arguments)
+    before = cluster.counted(node, chain)
+    answers = cluster.connect(place, there, 1)
+    number = cluster.counted(node, chain) - before
+    said = spread(answers, 1, f"from {place} to {there.title}")
+    return Seen((str(number),), Compare.NUMBERS, f"{said}; its rule on {node} counted {number} packets")
+
+
+def _scheduler(cluster: Cluster, arguments: Arguments) -> Seen:
+    address, port = _front(cluster, arguments["service"])
+    return kernelfacts.scheduler(cluster, arguments["node"], f"{address}:{port}")
+
+
 def _sources(cluster: Cluster, arguments: Arguments) -> Seen:
     answers, text = _asked(cluster, arguments)
     sources = tuple(sorted({answer.source for answer in answers if answer.source}))
@@ -223,6 +244,11 @@ FACTS: Mapping[str, Callable[[Cluster, Arguments], Seen]] = {
     "readyEndpoints": _ready_endpoints,
     "numberOfEndpoints": _number_of_endpoints,
     "hasProbe": _has_probe,
+    "spread": _spread,
+    "rulesPassed": _rules_passed,
+    "packetsCounted": _packets_counted,
+    "serviceScheduler": _scheduler,
+    **kernelfacts.FACTS,
 }
 
 

@@ -22,6 +22,8 @@ class FakeCluster:
     sources: Mapping[str, Mapping[str, Collection[str]]] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
     network: Network = lambda *_: Answer("dropped")
+    datapaths: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    counter: int = 0  # of packets; one more each time that it is looked at
     pauses: list[float] = field(default_factory=list)
 
     def objects(self, kind: str) -> Sequence[Object]:
@@ -31,6 +33,19 @@ class FakeCluster:
     def rules(self, node: str) -> Rules:
         """See `running.Cluster`."""
         return Rules(self.tables[node])
+
+    def shown(self, node: str) -> str:
+        """See `running.Cluster`."""
+        return self.tables[node]
+
+    def present(self, node: str) -> Sequence[str]:
+        """See `running.Cluster`."""
+        return self.datapaths.get(node, ())
+
+    def counted(self, node: str, chain: str) -> int:  # noqa: ARG002 - one rule, so one counter
+        """See `running.Cluster`."""
+        self.counter += 1
+        return self.counter - 1
 
     def remembered(self, node: str) -> Mapping[str, Collection[str]]:
         """See `running.Cluster`."""

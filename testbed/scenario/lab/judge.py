@@ -12,7 +12,7 @@ from typing import Any
 
 from testbed.errors import NotFound
 from testbed.scenario.lab import facts
-from testbed.scenario.lab.answers import agrees
+from testbed.scenario.lab.answers import Seen, agrees
 from testbed.scenario.lab.running import Answer, Cluster
 from testbed.scenario.lab.spec import Task
 
@@ -79,7 +79,7 @@ def _answered(task: Task, answer: str | None, cluster: Cluster) -> Finding:
     return Finding(False, f"{answer!r} is not what the cluster shows{_why(task, answer, seen)}")
 
 
-def _why(task: Task, answer: str, seen: facts.Seen) -> str:
+def _why(task: Task, answer: str, seen: Seen) -> str:
     """What is to be said to this wrong answer, if it is a known one."""
     for wrong, because in task.wrong:
         if agrees(answer, wrong.split(), seen.compare):

@@ -71,6 +71,11 @@ class Rules:
         wanted = (("-d", f"{address}/32"), ("--dport", str(port)), ("-p", "tcp"))
         return next((rule.jump for rule in self.of(SERVICES) if rule.matches(*wanted)), "")
 
+    def place(self, address: str, port: int) -> int:
+        """Which rule of KUBE-SERVICES is about TCP to an address and port, counted from 1; 0 if none is."""
+        wanted = (("-d", f"{address}/32"), ("--dport", str(port)), ("-p", "tcp"))
+        return next((n for n, rule in enumerate(self.of(SERVICES), 1) if rule.matches(*wanted)), 0)
+
     def node_port_chain(self, port: int) -> str:
         """Where KUBE-NODEPORTS sends TCP to a port; empty if nowhere."""
         wanted = (("--dport", str(port)), ("-p", "tcp"))

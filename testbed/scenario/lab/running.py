@@ -62,6 +62,15 @@ class Cluster(Protocol):
     def rules(self, node: str) -> Rules:
         """What the node's kernel holds."""
 
+    def shown(self, node: str) -> str:
+        """What an operator would look at on the node: the text of its datapath."""
+
+    def present(self, node: str) -> Sequence[str]:
+        """Whose rules the node's kernel holds, by datapath and variant."""
+
+    def counted(self, node: str, chain: str) -> int:
+        """How many packets the rule of KUBE-SERVICES has counted that leads to a chain."""
+
     def remembered(self, node: str) -> Mapping[str, Collection[str]]:
         """Of each chain with affinity the sources that the node's kernel remembers."""
 
@@ -104,7 +113,20 @@ class Running:
 
     def rules(self, node: str) -> Rules:
         """See `Cluster`."""
-        return Rules(self._client.call("show", node=node))
+        return Rules(self.shown(node))
+
+    def shown(self, node: str) -> str:
+        """See `Cluster`."""
+        return str(self._client.call("show", node=node))
+
+    def present(self, node: str) -> list[str]:
+        """See `Cluster`."""
+        return [*self._client.call("present")[node]]
+
+    def counted(self, node: str, chain: str) -> int:
+        """See `Cluster`."""
+        lines = self.run(node, "iptables -t nat -L KUBE-SERVICES -v -x -n").splitlines()
+        return next((int(line.split()[0]) for line in lines if f" {chain} " in line), 0)
 
     def remembered(self, node: str) -> dict[str, set[str]]:
         """See `Cluster`. The lists of the match `recent` are files of the node's network namespace."""

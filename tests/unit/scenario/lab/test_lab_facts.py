@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from testbed.errors import NotFound
-from testbed.scenario.lab.answers import Compare
-from testbed.scenario.lab.facts import FACTS, Seen, look
+from testbed.scenario.lab.answers import Compare, Seen
+from testbed.scenario.lab.facts import FACTS, look
 from testbed.scenario.lab.running import Answer
 from tests.unit.scenario.lab import scene
 
