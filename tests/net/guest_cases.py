@@ -17,13 +17,16 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 from testbed.errors import TestbedError
 from tests.net import case_file
 from tests.net.arms import Arm
+from tests.net.lab import deployed
 from tests.net.labs import Labs
+from tests.net.starting import ByFork
 from tests.net.trial import complaint
 
 
@@ -47,7 +50,7 @@ def conversation() -> TextIO:
 
 def main() -> None:
     """Answer requests until the input ends."""
-    answers, labs = conversation(), Labs()
+    answers, labs = conversation(), Labs(partial(deployed, starter=ByFork()))
     try:
         for line in sys.stdin:
             answers.write(json.dumps(answer(labs, json.loads(line))) + "\n")

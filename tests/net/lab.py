@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from testbed.cluster.agent import datapath_options
@@ -25,11 +21,11 @@ from testbed.machine import sandbox
 from tests.net.answer import Answer
 from tests.net.case import Case, Host, Packet, Step
 from tests.net.objects import Key, Object, Objects
+from tests.net.starting import ByExec, Process, Starter, output
 from tests.net.targets import Directory, documents, filled, secondary_addresses, source_addresses
 from tests.waiting import until
 
-ROOT = Path(__file__).parents[2]
-COMMAND = str(Path(sys.executable).with_name("testbed"))
+BY_EXEC = ByExec()
 CLIENTS = ("client1", "client2")
 READY_TIMEOUT = 60.0  # seconds; what takes a second on an idle machine may take many on a full one
 LOOK_SECONDS = 0.1  # how long a look at the nodes may take
@@ -46,7 +42,7 @@ class Lab:
     nodes: Sequence[str]
     client: Client
     objects: Objects
-    sender: subprocess.Popen[str]
+    sender: Process
     _start: dict[Key, Object] = field(init=False)
     _bare: dict[str, Any] = field(init=False)
     _known: dict[str, list[str]] = field(default_factory=dict)
@@ -99,7 +95,7 @@ class Lab:
 
     def run(self, argv: Sequence[str]) -> str:
         """What a program prints inside the sandbox. Raises TestbedError if it fails."""
-        return _run([*sandbox.get(self.name).enter_argv(), *argv])
+        return output([*sandbox.get(self.name).enter_argv(), *argv])
 
     def reset(self) -> None:
         """Take away all that a case has made, and see that nothing of it is left.
@@ -296,12 +292,12 @@ def _ips(pod: Object) -> list[str]:
 
 
 @contextlib.contextmanager
-def deployed(name: str, cluster: str) -> Iterator[Lab]:
+def deployed(name: str, cluster: str, starter: Starter = BY_EXEC) -> Iterator[Lab]:
     """Deploy the cluster of a document, without pods; destroy it in the end, whatever came between."""
     with contextlib.ExitStack() as after, contextlib.ExitStack() as stack:
-        _run([COMMAND, "deploy", "--name", name, "-f", "-"], cluster)
-        stack.callback(_run, [COMMAND, "destroy", "--name", name])
-        sender = _sender(sandbox.get(name))
+        starter.command(["deploy", "--name", name, "-f", "-"], cluster)
+        stack.callback(starter.command, ["destroy", "--name", name])
+        sender = starter.inside(sandbox.get(name), "tests.net.packets")
         # Only when the sandbox is gone: its end waits until nsenter has collected the script.
         after.callback(_collect, sender)
         client = stack.enter_context(Client(sandbox.get(name).socket))
@@ -310,25 +306,10 @@ def deployed(name: str, cluster: str) -> Iterator[Lab]:
         yield Lab(name, nodes, client, objects, sender)
 
 
-def _sender(instance: sandbox.Instance) -> subprocess.Popen[str]:
-    """The sender's script inside the sandbox, in which it has no folder to find its modules by."""
-    argv = [*instance.enter_argv(), sys.executable, "-m", "tests.net.packets"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-
-
-def _collect(sender: subprocess.Popen[str]) -> None:
+def _collect(sender: Process) -> None:
     """The exit status of a script that has ended, and its pipes."""
     sender.wait()
     for pipe in (sender.stdin, sender.stdout):
         with contextlib.suppress(BrokenPipeError):
             if pipe:
                 pipe.close()
-
-
-def _run(argv: Sequence[str], text: str = "") -> str:
-    """What a program prints. Raises TestbedError with what it said if it fails."""
-    done = subprocess.run(argv, cwd=ROOT, input=text, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise TestbedError(f"{' '.join(argv)}: status {done.returncode}: {done.stderr.strip()}")
-    return done.stdout
