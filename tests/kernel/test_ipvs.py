@@ -350,3 +350,22 @@ def test_removal_waits_for_nobody(node: Netns, target: IpvsDatapath) -> None:
         target.remove(node)
         assert node.run(["ipvsadm", "-Sn"]).stdout == ""
         assert not target.present(node)
+
+
+def test_it_is_present_in_its_own_variant_only(node: Netns, variant: str) -> None:
+    every = [datapath(options) for options in CHOICES]
+    assert not any(each.present(node) for each in every)
+    datapath({"variant": variant}).apply(node, golden_cases.plan("cluster-ip"), None)
+    assert [each.options.variant for each in every if each.present(node)] == [variant]
+
+
+def test_a_delta_finds_addresses_that_the_node_has_got_since(node: Netns, target: IpvsDatapath) -> None:
+    """Nobody need have looked meanwhile."""
+    proxier = Proxier(FACTS, {})
+    target.apply(node, proxier.plan, None)
+    node.run(["ip", "address", "add", "10.99.7.7/32", "dev", "lo"])
+    new = service(type="NodePort", ports=golden_cases.NODE_PORT)
+    assert stepped(target, node, proxier, ("Service", None, new))
+    lines = held(node, target.options.variant, "ipvsadm -Sn")
+    assert "-A -t 10.99.7.7:30080 -s rr" in lines
+    assert not stepped(target, node, proxier, ("Service", new, None))

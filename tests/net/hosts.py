@@ -26,6 +26,7 @@ NO_LIMITS = ("ipv4/icmp_ratelimit", "ipv6/icmp/ratelimit")
 SETTINGS = Path("/proc/sys/net")  # of the network namespace that the thread is in
 DEVICE = "eth0"
 GLOBAL = 0  # RT_SCOPE_UNIVERSE, linux/rtnetlink.h
+IFF_UP = 1  # linux/if.h
 
 
 @dataclass(slots=True)
@@ -92,9 +93,11 @@ def _send(message: Message) -> None:
 
 
 def _global_addresses() -> list[str]:
-    """Those of this namespace. On a link between two a local address differs from the other end's."""
+    """Those of this namespace, on devices that are up: on one that is down a datapath may keep service addresses.
+    On a link between two a local address differs from the other end's."""
     with IPRoute() as netlink:
-        found = [*netlink.get_addr(scope=GLOBAL)]
+        up = {link["index"] for link in netlink.get_links() if link["flags"] & IFF_UP}
+        found = [entry for entry in netlink.get_addr(scope=GLOBAL) if entry["index"] in up]
     return [entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS") for entry in found]
 
 

@@ -22,6 +22,7 @@ class AddressAlarm:
     def __init__(self, node: Node) -> None:
         links = Links(node)
         self._index = links.index()
+        self._rang = False  # something that matters was read together with our own work
         links.close()
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self._socket = node.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
@@ -33,7 +34,7 @@ class AddressAlarm:
 
     def rang(self) -> bool:
         """Read every announcement; True if one is worth a look, or if some were lost."""
-        seen = False
+        seen, self._rang = self._rang, False
         while True:
             try:
                 for announced in received(self._socket.recv(RECEIVE_BYTES)):
@@ -42,6 +43,18 @@ class AddressAlarm:
                 return seen
             except OSError:  # ENOBUFS: what did not fit is lost
                 seen = True
+
+    def own_work(self) -> None:
+        """Read what our own work has made the kernel announce. So much of it may come that some is lost; that is
+        no reason to look, where the rest is kept for the next time."""
+        while True:
+            try:
+                for announced in received(self._socket.recv(RECEIVE_BYTES)):
+                    self._rang |= self._matters(announced)
+            except BlockingIOError:
+                return
+            except OSError:  # ENOBUFS
+                continue
 
     def _matters(self, announced: Received) -> bool:
         if announced.kind in (NEWADDR, DELADDR):

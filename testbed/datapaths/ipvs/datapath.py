@@ -126,9 +126,10 @@ class IpvsDatapath:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.ground = frozenset({f"iptables-{options.variant}"})
+        self.ground = frozenset({"ipvs", f"iptables-{options.variant}"})
         self._states: dict[str, _State] = {}
         self._leaving: dict[str, Leaving] = {}
+        self._ears: dict[str, AddressAlarm] = {}  # node ports answer at all of a node's addresses
         self._settings: dict[str, dict[str, str]] = {}  # what they were on a node before us
 
     def missing(self, machine: Machine) -> tuple[Missing, ...]:
@@ -161,7 +162,9 @@ class IpvsDatapath:
         return self._apply_whole(node, plan, before)
 
     def _apply_delta(self, node: Node, state: _State, delta: PlanDelta) -> Applied | None:
-        """None if it takes a full pass."""
+        """None if it takes a full pass, e.g. because the node has other addresses than before."""
+        if self._ears[node.name].rang():
+            return None
         meter, start = _Meter(), time.perf_counter()
         with opened(node) as kernel:
             with meter.rendering():
@@ -174,6 +177,7 @@ class IpvsDatapath:
             kernel.links.bind(state.index, mend.bound(made.new))
             kernel.links.unbind(state.index, mend.bound(made.gone))
             kernel.ipset.delete(sorted(made.gone))
+            self._ears[node.name].own_work()
             self._states[node.name] = state
             return meter.applied(kernel, start, full=False)
 
@@ -194,6 +198,8 @@ class IpvsDatapath:
         leaving = self._leaving_of(node)
         with opened(node) as kernel:
             index = kernel.links.create()
+            ear = self._ear_of(node)
+            ear.rang()  # from here on
             self._prepare(node, kernel)
             known = frozenset(before.books.servers) if before else frozenset()
             found = held(kernel, self.options, known)
@@ -208,6 +214,7 @@ class IpvsDatapath:
             mend.mend_servers(kernel, want, found, leaving)
             mend.mend_addresses(kernel, index, want.addresses(), found)
             mend.empty_sets(kernel, want, found)
+            ear.own_work()
             self._states[node.name] = _State(site, want.books, index, tables, want.books.shape())
             return meter.applied(kernel, start, full=True)
 
@@ -251,12 +258,13 @@ class IpvsDatapath:
             )
 
     def present(self, node: Node) -> bool:
-        """Looks for kube-ipvs0, which is made first and removed last."""
+        """Looks for kube-ipvs0, which is made first and removed last, and for the chains of this variant."""
         links = Links(node)
         try:
-            return links.index() != 0
+            there = links.index() != 0
         finally:
             links.close()
+        return there and any(self._iptables(node, family).is_there() for family in Family)
 
     def alarm(self, node: Node) -> Alarm | None:
         """The kernel tells of addresses and of the device, not of IPVS."""
@@ -291,10 +299,17 @@ class IpvsDatapath:
             kernel.ipset.destroy(found.sets)
             set_settings(node, self._settings.pop(node.name, {}))
             self._leaving.pop(node.name, None)
+            if ear := self._ears.pop(node.name, None):
+                ear.close()
             kernel.links.delete()
 
     def _iptables(self, node: Node, family: Family) -> Iptables:
         return Iptables(node, self.options.variant, family)
+
+    def _ear_of(self, node: Node) -> AddressAlarm:
+        if node.name not in self._ears:
+            self._ears[node.name] = AddressAlarm(node)
+        return self._ears[node.name]
 
     def _leaving_of(self, node: Node) -> Leaving:
         return self._leaving.setdefault(node.name, Leaving())

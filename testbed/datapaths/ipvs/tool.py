@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from testbed.datapaths.contract import Node
 from testbed.datapaths.ipvs import tables
 from testbed.datapaths.ipvs.render import TOOLS
-from testbed.datapaths.ipvs.rules import CHAINS, JUMPS
+from testbed.datapaths.ipvs.rules import CHAINS, FILTER, JUMPS
 from testbed.datapaths.ipvs.tables import Tables
 from testbed.proxier.plan import Family
 
@@ -45,6 +45,17 @@ class Iptables:
     def present(self) -> Tables:
         """The node's rules, read. Raises CommandFailed."""
         return tables.parse(self.save())
+
+    def is_there(self) -> bool:
+        """True if our chain that no other mode has is there. Makes nothing: to list a table of legacy would make
+        it, so it is looked first whether there are any (net/ipv4/netfilter/ip_tables.c)."""
+        if self.variant == "legacy":
+            names = f"/proc/self/net/{TOOLS[self.family].replace('tables', '_tables')}_names"
+            if not self.node.run(["cat", names], check=False).stdout:
+                return False
+        program = f"{TOOLS[self.family]}-{self.variant}"
+        argv = [program, "-w", str(LOCK_SECONDS), "-t", "filter", "-S", FILTER]
+        return self.node.run(argv, check=False).status == 0
 
     def change(self, text: str) -> None:
         """Change only what `text` names. Raises CommandFailed."""
