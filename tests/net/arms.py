@@ -50,14 +50,17 @@ class Arm:
         """
         given = dict(case.cluster.get("kubeProxy", {}))
         # A case waits for each of its steps; it need not wait for the period between two rounds as well.
-        options = {**self.options, "minSyncPeriod": "0s"}
-        options |= {name: given.pop(name) for name in OF_THE_MODE if name in given}
+        sections = {self.datapath: {**self.options, "minSyncPeriod": "0s"}}
+        for name in given.keys() & {*OF_THE_MODE}:
+            # As in KubeProxyConfiguration: mode ipvs takes this one from the section of iptables.
+            borrowed = (self.datapath, name) == ("ipvs", "masqueradeAll")
+            sections.setdefault("iptables" if borrowed else self.datapath, {})[name] = given.pop(name)
         document = {
             "apiVersion": "testbed.dev/v1alpha1",
             "kind": "Cluster",
             "metadata": {"name": "case"},
             "networking": {"ipFamily": "dual", "kubeProxyMode": self.datapath},
-            "kubeProxy": {**given, self.datapath: options},
+            "kubeProxy": {**given, **sections},
             "nodes": [*case.cluster.get("nodes", NODES)],
             "clients": 2,
         }
