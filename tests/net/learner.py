@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.datapaths import find
 from testbed.errors import TestbedError
+from testbed.machine.features import ThisMachine
 from testbed.machine.paths import NAME_VARIABLE
 from testbed.scenario.lab import catalog, spec
 from testbed.scenario.lab.spec import Lab, Task
@@ -23,6 +25,16 @@ from tests.net.command import PROGRAM, ROOT, SECONDS, Command, Done, command
 
 SECTION = re.compile(r"^## (.*)$", re.MULTILINE)
 LABS = {name: spec.read(catalog.path(name)) for name in catalog.names()}
+
+
+def runs_here(lab: Lab) -> bool:
+    """True if this machine's own kernel has what the lab's datapath needs."""
+    cluster = lab.loaded.cluster
+    assert cluster is not None
+    return not find.load(cluster.networking.kube_proxy_mode).missing(ThisMachine())
+
+
+HERE = {name: lab for name, lab in LABS.items() if runs_here(lab)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 
 from testbed.scenario.lab.spec import Lab
 from tests.net.command import command
-from tests.net.learner import LABS, Learner, commands_of, heading_of, learner
+from tests.net.learner import HERE, LABS, Learner, commands_of, heading_of, learner
 
 # A plausible mistake: the tasks solved before it, what is typed, the task that must not pass by it, and a word of
 # what the check says.
@@ -75,7 +75,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...], str, str, str]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=LABS.values(), ids=LABS)
+@pytest.fixture(scope="module", params=HERE.values(), ids=HERE)
 def beginner(request: pytest.FixtureRequest) -> Iterator[Learner]:
     """A learner who has just started, and changes nothing."""
     with learner(request.param) as one:
@@ -115,7 +115,7 @@ def test_what_there_is_to_read(beginner: Learner, verb: str) -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("lab", LABS.values(), ids=LABS)
+@pytest.mark.parametrize("lab", HERE.values(), ids=HERE)
 def test_who_follows_the_page_gets_through(lab: Lab) -> None:
     """Every command of the page works at its place, and after each section the solution passes its task."""
     by_heading = commands_of(lab)
@@ -134,7 +134,7 @@ def test_who_follows_the_page_gets_through(lab: Lab) -> None:
         assert [lines for lines in by_heading.values() if lines] == []
 
 
-@pytest.mark.parametrize("lab", LABS.values(), ids=LABS)
+@pytest.mark.parametrize("lab", HERE.values(), ids=HERE)
 def test_reset_brings_the_beginning_back(lab: Lab) -> None:
     with learner(lab) as one:
         before = one.objects()
