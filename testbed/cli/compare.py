@@ -55,14 +55,19 @@ def _kernel(arguments: argparse.Namespace, written: str | None) -> str:
     from testbed.datapaths import find
     from testbed.kube.objects import default_cluster
     from testbed.machine.kernels import choose
-    from testbed.machine.kernels.choose import Need
+    from testbed.machine.kernels.choose import Lack, Need
+    from testbed.machine.kernels.offers import Offer
 
     if choose.wanted(arguments.kernel, written) != AUTO:
         return common.kernel_for(arguments, Need("compare", lambda _: ()), written)
     kinds = [(name, options) for name in find.names() for options in find.choices(name)]
     needs = [launch.need(default_cluster().with_mode(*kind)) for kind in kinds]
-    everything = Need("all datapaths", lambda offer: [lack for each in needs for lack in each.lacks(offer)])
+
+    def lacks(offer: Offer) -> list[Lack]:
+        found = [lack for each in needs for lack in each.lacks(offer)]
+        return list({(lack.feature, lack.reason): lack for lack in found}.values())
+
     try:
-        return common.kernel_for(arguments, everything, written)
+        return common.kernel_for(arguments, Need("all datapaths", lacks), written)
     except FeatureMissing:
         return NATIVE
