@@ -9,11 +9,15 @@
     CLOSE     why, as text, empty if all went well: the channel is gone, nothing follows
     SIGNAL    u8: a signal for the channel's program            RESIZE   u16 rows, u16 columns of its terminal
     EXIT      u8: the program's exit code                       HELLO    here begin frames
+    MORE      a part of the payload of the OPEN that follows    ACK      u32: so many bytes may follow on the line
 
 A channel has streams that are told apart by number, each with credit of its own (`pumps.py`): a slow reader stops
 its own stream and nobody else's, and what lies in memory is bounded. A serial line is noise until both ends
 are there and set raw: the guest says HELLO, with bytes that a line that is not raw would change, until the host
-answers it; before its answer the host sends nothing. Pure of any kernel; knows nothing of what channels are for.
+answers it; before its answer the host sends nothing. Then the guest says with ACK how many bytes the line may hold
+towards it, and again how many it has taken. User Mode Linux needs that: a terminal that is told to wait (by n_tty, at
+3968 bytes) stops listening for good, since `line_throttle` in its line.c takes the descriptor out of epoll(7) and
+nobody puts it back. Pure of any kernel; knows nothing of what channels are for.
 """
 
 from __future__ import annotations
@@ -26,15 +30,16 @@ from typing import NamedTuple, Protocol
 
 from testbed.machine.kernels.loop import Loop
 
-OPEN, DATA, END, WINDOW, CLOSE, SIGNAL, RESIZE, EXIT, HELLO = range(1, 10)
+OPEN, DATA, END, WINDOW, CLOSE, SIGNAL, RESIZE, EXIT, HELLO, MORE, ACK = range(1, 12)
 
 HEADER = struct.Struct("!IIBB")
 CHUNK = 1 << 14  # bytes of one DATA frame: what a short answer may have to wait for on a slow line
 CREDIT = 1 << 17  # bytes of a stream that may be on their way
 GRANT = CREDIT // 4  # credit is given back in portions of at least so many bytes
 GREETING = b"testbed 1\r\n\x03\x11\xff\xfe\x00"  # a terminal would take or change most of these
+LONGEST_OPEN = 1 << 22  # twice what Linux lets a program have as arguments and environment
 LIMITS = {
-    OPEN: 1 << 22,  # twice what Linux lets a program have as arguments and environment
+    OPEN: CHUNK,
     DATA: CHUNK,
     END: 0,
     WINDOW: 4,
@@ -43,9 +48,16 @@ LIMITS = {
     RESIZE: 4,
     EXIT: 1,
     HELLO: len(GREETING),
+    MORE: CHUNK,
+    ACK: 4,
 }
 CROWDED, FREE = 1 << 16, 1 << 14  # bytes that wait to be written: sources stop at the one, go on at the other
 READING = 1 << 16
+TERMINAL_ROOM = 3584  # bytes that a terminal of the guest may be given before it has read them
+OTHER_ROOM = 1 << 16  # bytes that anything else may
+ACKS = 4  # for each room full of bytes
+NO_LIMIT = 1 << 62
+COUNT = struct.Struct("!I")
 
 
 class Frame(NamedTuple):
@@ -140,7 +152,12 @@ class Wire:
         self._silent = False  # a host before the greeting
         self._greeted: Callable[[], None] | None = None
         self._out: deque[bytes] = deque()
-        self._waiting = 0  # bytes in `_out`
+        self._rest = b""  # of frames, begun and not yet written
+        self._waiting = 0  # bytes in `_out` and `_rest`
+        self._credit = NO_LIMIT  # bytes that may still go onto the line
+        self._room = 0  # bytes that the other end may have on its way to us; 0: as many as it likes
+        self._taken = 0  # bytes that have come and need an ACK
+        self._parts: dict[int, bytes] = {}  # of OPEN, by channel
         self._flushing = False
         self._freed: deque[Callable[[], None]] = deque()
         self._ahead: Wire | None = None
@@ -150,30 +167,40 @@ class Wire:
     def expect_greeting(self, greeted: Callable[[], None]) -> None:
         """The host's way to begin: skip noise, write nothing until the guest greets, answer it."""
         self._decoder, self._silent, self._greeted = Decoder(greeted=False), True, greeted
+        self._credit = 0
 
-    def greet(self, every: float) -> None:
-        """The guest's way to begin: greet each `every` seconds until the host answers; skip noise until then."""
-        self._decoder, self._silent = Decoder(greeted=False), True
+    def greet(self, every: float, room: int) -> None:
+        """The guest's way to begin: greet each `every` seconds until the host answers; skip noise until then.
+
+        `room`: the bytes that may be on their way here.
+        """
+        self._decoder, self._silent, self._room = Decoder(greeted=False), True, room
         self._greet_again(every)
 
     def _greet_again(self, every: float) -> None:
         if not self._decoder.greeted and self.whole:
-            if not self._out:
-                self._put(HELLO_FRAME)
-                self._flush()
+            if not self._rest:
+                self._write_now(HELLO_FRAME)
             self.loop.later(every, lambda: self._greet_again(every))
 
     def send(self, channel: int, kind: int, payload: bytes = b"", stream: int = 0) -> None:
         """Send a frame: it is written with all others of this round, or when there is room."""
+        while len(payload) > CHUNK:
+            self._put(encode(channel, MORE, payload[:CHUNK]))
+            payload = payload[CHUNK:]
         self._put(encode(channel, kind, payload, stream))
-        if not (self._flushing or self._silent):
-            self._flushing = True
-            self.loop.soon(self._flush)
+        if not self._silent:
+            self._flush_soon()
 
     def _put(self, data: bytes) -> None:
         if self.whole:
             self._out.append(data)
             self._waiting += len(data)
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self.loop.soon(self._flush)
 
     @property
     def crowded(self) -> bool:
@@ -205,23 +232,36 @@ class Wire:
         self._flushing = False
         if not self.whole:
             return
-        if self._out:
+        self._gather()
+        if self._rest and self._credit:
             self._write()
-        if self._finishing and not self._out:
+        if self._finishing and not self._waiting:
             self.close()
 
+    def _gather(self) -> None:
+        """Frames for the line; between two of them is the place for an ACK."""
+        frames = [self._rest]
+        if self._room and self._taken * ACKS >= self._room:
+            frames.append(encode(0, ACK, COUNT.pack(self._taken)))
+            self._waiting += len(frames[-1])
+            self._taken = 0
+        if not self._silent:
+            frames += self._out
+            self._out.clear()
+        self._rest = b"".join(frames)
+
     def _write(self) -> None:
-        data = b"".join(self._out)
+        """Write as much as goes in one piece; the rest when the line takes it."""
         try:
-            written = os.write(self.descriptor, data)
+            written = os.write(self.descriptor, self._rest[: self._credit])
         except BlockingIOError:
             written = 0
         except OSError:
-            written = len(data)  # nobody reads any more; what was said before is still there to be read
-        self._out = deque([data[written:]] if written < len(data) else ())
-        self._waiting = len(data) - written
-        self._flushing = bool(self._out)
-        self.loop.writer(self.descriptor, (lambda _: self._flush()) if self._out else None)
+            written = len(self._rest)  # nobody reads any more; what was said before is still there to be read
+        self._credit = max(0, self._credit - written)
+        self._rest = self._rest[written:]
+        self._waiting -= written
+        self.loop.writer(self.descriptor, (lambda _: self._flush()) if self._rest and self._credit else None)
         while self._freed and self._waiting <= FREE:
             self._freed.popleft()()
 
@@ -247,31 +287,55 @@ class Wire:
             self.loop.reader(self.descriptor, self._read)
 
     def _take(self, data: bytes) -> None:
+        self._taken += len(data)
         for frame in self._decoder.feed(data):
             if isinstance(frame, Garbage):
                 self._lose(frame.why)
             elif frame.kind == HELLO:
                 self._begin()
-            elif frame.kind == OPEN:
-                self._opened(frame)
-            elif taker := self.channels.get(frame.channel):
-                taker.take(frame)
+            elif frame.kind == ACK:
+                self._credit += COUNT.unpack(frame.payload)[0]
+                self._flush_soon()
+            else:
+                self._hand_over(frame)
             if not self.whole:
                 return
+        if self._room and self._taken * ACKS >= self._room:
+            self._flush_soon()
+
+    def _hand_over(self, frame: Frame) -> None:
+        if frame.kind == MORE:
+            self._parts[frame.channel] = self._parts.get(frame.channel, b"") + frame.payload
+            if len(self._parts[frame.channel]) > LONGEST_OPEN:
+                self._lose("an endless request")
+        elif frame.kind == OPEN:
+            self._opened(frame._replace(payload=self._parts.pop(frame.channel, b"") + frame.payload))
+        elif taker := self.channels.get(frame.channel):
+            taker.take(frame)
 
     def _begin(self) -> None:
         if not self._silent:
             return  # the guest greeted again before our answer came
         self._silent = False
         if self._greeted:
-            self._out.appendleft(HELLO_FRAME)
-            self._waiting += len(HELLO_FRAME)
+            self._write_now(HELLO_FRAME)
             self._greeted()
+        else:
+            self._taken = 0
+            self._write_now(encode(0, ACK, COUNT.pack(self._room)))
         self._flush()
+
+    def _write_now(self, frame: bytes) -> None:
+        """A frame without credit, when there is nothing else: the line takes so little at once."""
+        self._rest += frame
+        self._waiting += len(frame)
+        self._credit += len(frame)
+        self._write()
 
     def _lose(self, why: str) -> None:
         self.close()
         self._out.clear()
+        self._freed.clear()
         takers, self.channels = self.channels, {}
         for taker in takers.values():
             taker.lost(why)

@@ -24,7 +24,7 @@ from testbed.machine.kernels.connection import Connection
 from testbed.machine.kernels.guest.launch import Warm
 from testbed.machine.kernels.guest.programs import Program
 from testbed.machine.kernels.loop import Loop
-from testbed.machine.kernels.wire import CLOSE, Frame, Wire
+from testbed.machine.kernels.wire import CLOSE, OTHER_ROOM, TERMINAL_ROOM, Frame, Wire
 
 GREETING_SECONDS = 0.2
 RETRY_SECONDS = 0.01
@@ -39,14 +39,15 @@ class Agent:
         os.set_blocking(descriptor, False)
         self.loop = Loop()
         self._wire = Wire(self.loop, descriptor, self._open, self._ended)
-        self._wire.greet(GREETING_SECONDS)
+        self._wire.greet(GREETING_SECONDS, TERMINAL_ROOM if os.isatty(descriptor) else OTHER_ROOM)
         self._warm = Warm(self.loop) if warm else None
 
     def run(self) -> None:
         """Serve until the wire ends; programs that still run have lost their terminals then."""
         self.loop.run()
 
-    def _ended(self, _why: str) -> None:
+    def _ended(self, why: str) -> None:
+        sys.stderr.write(f"agent: {why}\n")  # the console
         self.loop.stop()
 
     def _open(self, frame: Frame) -> None:
@@ -133,6 +134,7 @@ def opened(name: str) -> int:
 
 def main(argv: list[str]) -> int:
     """Serve the wire that is named."""
+    os.environ.pop("PYTHONPATH", None)  # it was for us; programs bring an environment of their own
     Agent(opened(argv[0])).run()
     return 0
 

@@ -23,8 +23,8 @@ from testbed.machine.kernels.guest.launch import LENGTH, NEUTRAL, PROGRAM, Order
 
 STREAMS = 3
 COMMAND = "testbed.cli.main"
-# By name, as `python -m` takes them: nothing here depends on what they are. In the order of need: the first order is
-# most likely a daemon's start.
+# By name, as `python -m` takes them: nothing here depends on what they are. In the order of need: the first is
+# most likely a start of a daemon.
 LOADED = ("testbed.machine.sandbox", "testbed.cluster.daemon", COMMAND)
 
 
