@@ -122,7 +122,8 @@ def _expanded(number: int, row: Mapping[str, Any]) -> Iterator[Packet]:
     """One packet for each sender, destination, protocol and family of a row."""
     expect = _expect(row["expect"])
     unlike = {
-        name: Unlike(_expect(raw["expect"]), raw["because"]) for name, raw in row.get("unlike", {}).items()
+        name: Unlike(_expect(raw["expect"]), raw["because"], raw.get("count", 0))
+        for name, raw in row.get("unlike", {}).items()
     }
     content = {name: row[key] for key, name in _CONTENT.items() if key in row}
     count = row.get("count") or max(map(_count, (expect, *(each.expect for each in unlike.values()))))
