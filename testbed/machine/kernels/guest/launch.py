@@ -26,6 +26,7 @@ from testbed.machine.kernels.loop import Loop
 LENGTH = struct.Struct("!I")
 PROGRAM = "testbed"  # the name of our own command, as pip installs it beside the interpreter
 PACKAGE = Path(__file__).parents[3]
+UNBUFFERED, NO_BYTECODE = "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"  # a fork can still follow these
 UTF8 = ("UTF-8", "UTF8")
 NEUTRAL = ("", "C", "POSIX")  # Python takes these for UTF-8 as well (PEP 538, PEP 540)
 
@@ -198,7 +199,7 @@ def ours(order: Order) -> bool:
 
 def same_python(env: Mapping[str, str]) -> bool:
     """True if a Python with this environment would start as this one did."""
-    words = {name for name in {*env, *os.environ} if name.startswith("PYTHON")}
+    words = {name for name in {*env, *os.environ} if name.startswith("PYTHON")} - {UNBUFFERED, NO_BYTECODE}
     if any(env.get(name) != os.environ.get(name) for name in words):
         return False
     locale = env.get("LC_ALL") or env.get("LC_CTYPE") or env.get("LANG") or ""

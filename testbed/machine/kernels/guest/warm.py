@@ -7,6 +7,8 @@ becomes what the order says: session, streams, terminal, folder, umask, environm
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import io
 import json
@@ -15,11 +17,20 @@ import runpy
 import select
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from testbed.machine.kernels.guest.launch import LENGTH, NEUTRAL, PROGRAM, Order, take_terminal
+from testbed.machine.kernels.guest.launch import (
+    LENGTH,
+    NEUTRAL,
+    NO_BYTECODE,
+    PROGRAM,
+    UNBUFFERED,
+    Order,
+    take_terminal,
+)
 
 STREAMS = 3
 COMMAND = "testbed.cli.main"
@@ -42,6 +53,7 @@ def serve(agent: socket.socket) -> Order:
                 _collect(agent, descriptor, *children.pop(descriptor))
                 continue
             number, order, streams = _order(agent)
+            gc.freeze()  # or each child's first collection would copy all that is loaded
             pid = os.fork()
             if pid == 0:
                 _become(order, streams)
@@ -99,6 +111,7 @@ def _become(order: Order, streams: list[int]) -> None:
     os.umask(order.umask)
     os.environ.clear()
     os.environ.update(order.env)
+    sys.dont_write_bytecode = bool(order.env.get(NO_BYTECODE))
     _renew_streams(order.env)
 
 
@@ -119,9 +132,12 @@ def _renew_streams(env: Mapping[str, str]) -> None:
 def _stream(name: str, number: int, mode: str, errors: str) -> io.TextIOWrapper:
     raw: Any = io.FileIO(number, mode, closefd=False)
     raw.name = f"<{name}>"
-    buffered: Any = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
-    by_line = number == 2 or raw.isatty()
-    stream: Any = io.TextIOWrapper(buffered, "utf-8", errors, "\n", line_buffering=by_line)
+    at_once = mode == "w" and bool(os.environ.get(UNBUFFERED))
+    buffered: Any = io.BufferedReader(raw) if mode == "r" else raw if at_once else io.BufferedWriter(raw)
+    by_line = not at_once and (number == 2 or raw.isatty())
+    stream: Any = io.TextIOWrapper(
+        buffered, "utf-8", errors, "\n", line_buffering=by_line, write_through=at_once
+    )
     stream.mode = mode
     return cast(io.TextIOWrapper, stream)
 
@@ -143,7 +159,31 @@ def main(argv: list[str]) -> None:
     agent = socket.socket(fileno=int(argv[0]))
     order: Any = serve(agent)
     agent.detach()  # closed by number already
-    run(order)
+    try:
+        run(order)
+        status: object = 0
+    except SystemExit as leaving:
+        status = 0 if leaving.code is None else leaving.code
+    leave(status)
+
+
+def leave(status: object) -> None:
+    """End as Python ends: threads, exit handlers, buffers.
+
+    But what is loaded is not taken apart piece by piece: that would copy all of it first, page after page, which
+    takes longer than most programs.
+    """
+    if not isinstance(status, int):
+        sys.exit(str(status))
+    ends: Any = threading, atexit
+    ends[0]._shutdown()  # waits for threads that are no daemons (`wait_for_thread_shutdown` in pylifecycle.c)
+    ends[1]._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        sys.exit(status)  # Python has words and a status of its own for this
+    os._exit(status & 0xFF)
 
 
 if __name__ == "__main__":
