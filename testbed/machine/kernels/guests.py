@@ -97,6 +97,7 @@ def running(kernel: str, shares: Sequence[Path] = ()) -> Iterator[Guest]:
 
 def _boot(order: Order) -> None:
     """Start a supervisor for a guest, and wait until the guest's agent answers. Raises TestbedError."""
+    images.get_ready(order.image)
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -26,6 +26,15 @@ def find(kernel: str) -> Image:
     return found
 
 
+def get_ready(image: Image) -> None:
+    """What must be done once before guests boot this kernel, and outside of their jails: the module `boot` of its
+    folder says so by a function `before`, if there is anything.
+    """
+    boot = importlib.import_module(f"testbed.machine.kernels.{image.kernel}.boot")
+    if hasattr(boot, "before"):
+        boot.before()
+
+
 def key_of(path: Path) -> str:
     """What changes when a file is replaced: its size in bytes and the time of its last change, as text."""
     status = path.stat()

@@ -41,6 +41,11 @@ def kernel() -> Kernel:
     return found
 
 
+def qemu() -> str:
+    """The program, by its path: a jail's environment need not lead to it."""
+    return shutil.which(QEMU, path=features.path()) or QEMU
+
+
 def _kernels(build: Path, root: Path) -> Iterator[Kernel]:
     """All that can be read, ours first, the newest first."""
     for folder in _newest(build.glob("*/ready")):

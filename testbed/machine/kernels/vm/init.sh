@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# Process 1 of a virtual machine until the host's files are there: see initramfs.py. Our arguments are the program that
-# becomes process 1 then. testbed.modules= on the kernel's command line is the folder of its modules on the host.
+# Process 1 of a virtual machine until the host's files are there (see initramfs.py). The file /start has what differs
+# from guest to guest: modules= the folder of the kernel's modules on the host, and begin() which runs what follows us.
 
 say() { echo "testbed: $*" >/dev/console; }
 die() { say "$*"; poweroff -f; }
@@ -28,10 +28,10 @@ while read -r share; do
     number=$((number + 1))
 done </shares
 
+. /start
 release=$(uname -r)
-modules=$(sed -n "s/.*testbed\.modules=\([^ ]*\).*/\1/p" /proc/cmdline)
 mkdir -p /root/lib/modules
-[ -d /root/lib/modules/$release/kernel ] || ln -sfn "$modules" /root/lib/modules/$release
+[ -d "/root/lib/modules/$release/kernel" ] || ln -sfn "$modules" "/root/lib/modules/$release"
 mount --move /dev /root/dev
 umount /sys
-exec switch_root /root "$@"
+begin

@@ -9,9 +9,10 @@ Knows modules and archives; knows nothing of QEMU.
 from __future__ import annotations
 
 import lzma
+import shlex
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ MODULES = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay")
 FOLDERS = ("bin", "dev", "lower", "modules", "proc", "root", "rw", "sys")
 DIRECTORY, FILE = 0o040755, 0o100755
 SCRIPT = Path(__file__).with_name("init.sh")
+Entry = tuple[str, int, bytes]
+"""A name, a mode, a content."""
 TRAILER = "TRAILER!!!"
 
 
@@ -35,26 +38,48 @@ class Kernel:
     release: str
 
 
-def build(kernel: Kernel, script: bytes = b"", shares: Sequence[Path] = ()) -> bytes:
-    """The initramfs for a kernel, with our script or another one as process 1, which mounts `shares` at their places.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What follows the initramfs: the program that becomes process 1, its environment, folders to write to."""
 
-    Raises FeatureMissing if something for it is not installed.
-    """
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    shares: Sequence[Path]
+
+
+def build(kernel: Kernel, start: Start) -> bytes:
+    """The initramfs that leads to `start`. Raises FeatureMissing if something for it is not installed."""
+    return _built(kernel, SCRIPT.read_bytes(), (_start(kernel, start), _shares(start)))
+
+
+def build_alone(kernel: Kernel, script: bytes) -> bytes:
+    """An initramfs that leads nowhere: `script`, a program for busybox, is all. Raises FeatureMissing."""
+    return _built(kernel, script, ())
+
+
+def _built(kernel: Kernel, script: bytes, more: Iterable[Entry]) -> bytes:
     busybox = shutil.which("busybox", path=features.path())
     if busybox is None:
         raise FeatureMissing("kernel vm", "no program busybox", "make vm")
-    entries = [(name, DIRECTORY, b"") for name in FOLDERS]
-    entries += [
-        ("init", FILE, script or SCRIPT.read_bytes()),
-        ("bin/busybox", FILE, Path(busybox).read_bytes()),
-    ]
-    entries.append(("shares", FILE, "".join(f"{path}\n" for path in shares).encode()))
+    entries: list[Entry] = [(name, DIRECTORY, b"") for name in FOLDERS]
+    entries += [("init", FILE, script), ("bin/busybox", FILE, Path(busybox).read_bytes()), *more]
     for number, path in enumerate(_in_order(kernel)):
         entries.append((f"modules/{number:02}-{path.name.split('.')[0]}.ko", FILE, _plain(path)))
     return archive(entries)
 
 
-def archive(entries: Iterable[tuple[str, int, bytes]]) -> bytes:
+def _start(kernel: Kernel, start: Start) -> Entry:
+    env = [f"{name}={value}" for name, value in start.env.items()]
+    begin = shlex.join(["exec", "switch_root", "/root", "/usr/bin/env", *env, *start.argv])
+    text = f"modules={shlex.quote(str(kernel.modules))}\nbegin() {{ {begin}; }}\n"
+    return "start", FILE, text.encode()
+
+
+def _shares(start: Start) -> Entry:
+    return "shares", FILE, "".join(f"{path}\n" for path in start.shares).encode()
+
+
+def archive(entries: Iterable[Entry]) -> bytes:
     """Names, modes and contents as a "newc" archive."""
     parts = [_entry(number, *entry) for number, entry in enumerate(entries, 1)]
     return b"".join([*parts, _entry(0, TRAILER, 0, b"")])

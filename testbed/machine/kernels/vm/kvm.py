@@ -16,7 +16,7 @@ from testbed.errors import CommandFailed
 from testbed.machine import features
 from testbed.machine.kernels.images import key_of
 from testbed.machine.kernels.vm import initramfs
-from testbed.machine.kernels.vm.find import QEMU
+from testbed.machine.kernels.vm.find import qemu
 from testbed.machine.kernels.vm.initramfs import Kernel
 from testbed.machine.run import run
 
@@ -53,7 +53,7 @@ def _note() -> Path:
 def _boots(kernel: Kernel) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         first = Path(folder) / "initramfs"
-        first.write_bytes(initramfs.build(kernel, SCRIPT))
+        first.write_bytes(initramfs.build_alone(kernel, SCRIPT))
         argv = [*_argv(kernel), "-initrd", str(first)]
         env = {**os.environ, "PATH": features.path()}
         with contextlib.suppress(CommandFailed):  # it did not end in time
@@ -63,7 +63,7 @@ def _boots(kernel: Kernel) -> bool:
 
 def _argv(kernel: Kernel) -> list[str]:
     return [
-        QEMU, "-machine", "pc", *FLAGS, "-m", "256M", "-nodefaults", "-no-user-config", "-display", "none",
+        qemu(), "-machine", "pc", *FLAGS, "-m", "256M", "-nodefaults", "-no-user-config", "-display", "none",
         "-no-reboot", "-serial", "stdio", "-kernel", str(kernel.image),
         "-append", "console=ttyS0 quiet panic=-1",
     ]  # fmt: skip

@@ -9,9 +9,12 @@ import pytest
 
 from testbed.errors import FeatureMissing
 from testbed.machine.kernels.vm import initramfs
-from testbed.machine.kernels.vm.initramfs import Kernel
+from testbed.machine.kernels.vm.initramfs import Kernel, Start
 from tests.require import require
 
+START = Start(
+    ("a program", "--with", "words"), {"PYTHONPATH": "/src"}, (Path("/results"), Path("/my results"))
+)
 HEADER = 110  # bytes: the magic and thirteen numbers of eight digits
 
 DEPENDENCIES = """\
@@ -59,7 +62,7 @@ def test_an_archive_is_read_back_whatever_the_lengths() -> None:
 
 def test_a_module_comes_after_what_it_needs(tmp_path: Path) -> None:
     require("busybox")
-    files = unpacked(initramfs.build(kernel(tmp_path)))
+    files = unpacked(initramfs.build(kernel(tmp_path), START))
     modules = [name.rpartition("-")[2] for name in files if name.startswith("modules/")]
     assert modules == ["virtio_ring.ko", "virtio.ko", "virtio_pci.ko", "virtio_console.ko", "9pnet.ko",
                        "9pnet_virtio.ko", "9p.ko"]  # fmt: skip
@@ -67,19 +70,30 @@ def test_a_module_comes_after_what_it_needs(tmp_path: Path) -> None:
 
 def test_compressed_modules_are_unpacked(tmp_path: Path) -> None:
     require("busybox")
-    files = unpacked(initramfs.build(kernel(tmp_path)))
+    files = unpacked(initramfs.build(kernel(tmp_path), START))
     assert files["modules/06-9p.ko"] == (0o100755, b"9p.ko.xz")
 
 
-def test_process_1_is_our_script_unless_another_is_given(tmp_path: Path) -> None:
+def test_process_1_is_our_script_and_leads_to_the_start(tmp_path: Path) -> None:
     require("busybox")
     here = kernel(tmp_path)
-    ours = unpacked(initramfs.build(here))["init"]
-    assert ours == (0o100755, initramfs.SCRIPT.read_bytes())
-    assert unpacked(initramfs.build(here, b"#!other"))["init"] == (0o100755, b"#!other")
+    files = unpacked(initramfs.build(here, START))
+    assert files["init"][1] == initramfs.SCRIPT.read_bytes()
+    assert files["shares"][1] == b"/results\n/my results\n"
+    assert files["start"][1].decode().splitlines() == [
+        f"modules={here.modules}",
+        "begin() { exec switch_root /root /usr/bin/env PYTHONPATH=/src 'a program' --with words; }",
+    ]
+
+
+def test_another_script_can_be_all(tmp_path: Path) -> None:
+    require("busybox")
+    files = unpacked(initramfs.build_alone(kernel(tmp_path), b"#!other"))
+    assert files["init"] == (0o100755, b"#!other")
+    assert "start" not in files
 
 
 def test_a_kernel_without_a_module_that_must_be_there_is_refused(tmp_path: Path) -> None:
     require("busybox")
     with pytest.raises(FeatureMissing, match="kernel 6.1 has no module overlay"):
-        initramfs.build(kernel(tmp_path, built_in=""))
+        initramfs.build(kernel(tmp_path, built_in=""), START)
