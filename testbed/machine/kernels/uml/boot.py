@@ -17,6 +17,8 @@ from testbed.machine.kernels.plan import SOURCES, Plan, init_argv
 from testbed.machine.kernels.uml import find
 
 WIRE = "/dev/ttyS0"
+# A driver that is built in makes devices of its own in every network namespace: as a module it does not, unless used.
+NO_DEVICES = ("fb_tunnels=none", "dummy.numdummies=0")
 
 
 def prepare(plan: Plan) -> list[str]:
@@ -43,5 +45,5 @@ def argv_of(plan: Plan, program: Path) -> list[str]:
         str(plan.image.path), f"mem={plan.memory}M", "quiet",
         "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", f"init={program}",
         "con=null", "con0=null,fd:2", "ssl=null", f"ssl0=fd:{plan.wire}",
-        f"uml_dir={plan.private}", "umid=guest",
+        f"uml_dir={plan.private}", "umid=guest", *NO_DEVICES,
     ]  # fmt: skip
