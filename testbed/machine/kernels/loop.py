@@ -77,12 +77,12 @@ class Loop:
 
     def run(self) -> None:
         """Go round until `stop` was called."""
-        self._settle()
         while self._running:
             self.round()
 
     def round(self) -> None:
         """Wait for events, or until a timer is due, and serve them all."""
+        self._settle()  # what was asked for outside of a round
         for descriptor, events in self._poller.poll(self._patience()):
             # Asked for each time: a callback may have stopped the other one, or closed the descriptor.
             if events & ~OUT and (reader := self._watched.get(descriptor, (None, None))[0]):

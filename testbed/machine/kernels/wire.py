@@ -15,8 +15,8 @@ A channel has streams that are told apart by number, each with credit of its own
 its own stream and nobody else's, and what lies in memory is bounded. A serial line is noise until both ends
 are there and set raw: the guest says HELLO, with bytes that a line that is not raw would change, until the host
 answers it; before its answer the host sends nothing. Then the guest says with ACK how many bytes the line may hold
-towards it, and again how many it has taken. User Mode Linux needs that: a terminal that is told to wait (by n_tty, at
-3968 bytes) stops listening for good, since `line_throttle` in its line.c takes the descriptor out of epoll(7) and
+towards it, and again how many it has taken. User Mode Linux needs that: a terminal that is told to wait (at 3968
+bytes) stops listening for good, since `line_throttle` in its line.c takes the descriptor out of epoll(7) and
 nobody puts it back. Pure of any kernel; knows nothing of what channels are for.
 """
 
@@ -36,7 +36,9 @@ HEADER = struct.Struct("!IIBB")
 CHUNK = 1 << 14  # bytes of one DATA frame: what a short answer may have to wait for on a slow line
 CREDIT = 1 << 17  # bytes of a stream that may be on their way
 GRANT = CREDIT // 4  # credit is given back in portions of at least so many bytes
-GREETING = b"testbed 1\r\n\x03\x11\xff\xfe\x00"  # a terminal would take or change most of these
+# A terminal would take or change most of these. The last byte is not the first of a frame: so a greeting that was cut
+# short does not hide the next one.
+GREETING = b"testbed 1\r\n\x03\x11\x00\xfe\xff"
 LONGEST_OPEN = 1 << 22  # twice what Linux lets a program have as arguments and environment
 LIMITS = {
     OPEN: CHUNK,
