@@ -36,8 +36,8 @@ HEADER = struct.Struct("!IIBB")
 CHUNK = 1 << 14  # bytes of one DATA frame: what a short answer may have to wait for on a slow line
 CREDIT = 1 << 17  # bytes of a stream that may be on their way
 GRANT = CREDIT // 4  # credit is given back in portions of at least so many bytes
-# A terminal would take or change most of these. The last byte is not the first of a frame: so a greeting that was cut
-# short does not hide the next one.
+# A terminal would take or change most of these. The last byte is not the first of a frame: a greeting that was cut
+# short hides no other.
 GREETING = b"testbed 1\r\n\x03\x11\x00\xfe\xff"
 LONGEST_OPEN = 1 << 22  # twice what Linux lets a program have as arguments and environment
 LIMITS = {
