@@ -95,10 +95,12 @@ class _Trial:
         )
 
     def told(self) -> str:
-        """Why it was passed over, in a line: `native has no ip_vs: the kernel has no IPVS`."""
+        """Why it was passed over, in a line: `native has no ip_vs (the kernel has no IPVS), dummy`."""
         if self.offer.lack:
             return f"{self.offer.kernel}: {self.offer.lack.reason}"
-        return f"{self.offer.kernel} lacks {self.reasons()}"
+        first, *others = self.lacks
+        names = [f"{first.feature} ({first.reason})", *(each.feature for each in others)]
+        return f"{self.offer.kernel} has no {', '.join(names)}"
 
     def fixes(self) -> list[str]:
         return list(dict.fromkeys(each.fix for each in self.lacks))

@@ -96,6 +96,8 @@ class Answer:
         """A frame of the channel has come."""
         if frame.kind == DATA:
             self._bytes += frame.payload
+        elif frame.kind == END:
+            self._wire.send(self._number, END)  # nothing is said here: so the other end has both, and closes
         elif frame.kind == CLOSE:
             self._wire.channels.pop(self._number, None)
             self._told(self._bytes or frame.payload)

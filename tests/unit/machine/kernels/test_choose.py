@@ -51,12 +51,12 @@ def test_native_is_taken_without_a_word_if_it_has_all() -> None:
 
 def test_uml_is_next_and_the_reason_is_told() -> None:
     choice = choose("auto", IPVS, known(native=without, uml=with_ipvs))
-    assert choice == Choice("uml", "native lacks ip_vs: the kernel has no IPVS")
+    assert choice == Choice("uml", "native has no ip_vs (the kernel has no IPVS)")
 
 
 def test_the_virtual_machine_is_last() -> None:
     choice = choose("auto", IPVS, known(native=without, uml=absent, vm=with_ipvs))
-    assert choice == Choice("vm", "native lacks ip_vs: the kernel has no IPVS; uml: not built")
+    assert choice == Choice("vm", "native has no ip_vs (the kernel has no IPVS); uml: not built")
 
 
 def test_an_explicit_kernel_is_taken_though_native_could() -> None:
@@ -67,7 +67,9 @@ def test_where_no_kernel_can_each_is_told_with_its_fix() -> None:
     with pytest.raises(FeatureMissing) as raised:
         choose("auto", IPVS, known(native=without, uml=absent, vm=absent))
     assert raised.value.exit_code == 3
-    assert raised.value.reason == "native lacks ip_vs: the kernel has no IPVS; uml: not built; vm: not built"
+    assert (
+        raised.value.reason == "native has no ip_vs (the kernel has no IPVS); uml: not built; vm: not built"
+    )
     assert raised.value.fix.split("\n         ") == ["native: modprobe ip_vs", "uml: make uml", "vm: make vm"]
 
 

@@ -134,6 +134,8 @@ def test_the_door_leads_inside(guest: Pretended) -> None:
             port = served[0].getsockname()[1]
             told = {"server": f"https://127.0.0.1:{port}", "authority": "PEM", "token": "secret"}
             taken.sendall(json.dumps(told).encode() + b"\n")
+            taken.shutdown(socket.SHUT_WR)  # first this, then the rest, as socketserver ends a visit
+            taken.recv(1)
 
     with listen(guest.inside / DOOR) as door:
         thread = threading.Thread(target=daemon, args=(door,))
