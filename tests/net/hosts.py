@@ -20,9 +20,9 @@ from testbed.machine import rtnetlink
 from testbed.machine.netns import FOLDER, Netns
 from testbed.machine.rtnetlink import Message, Route, Rtnetlink
 
-# Six errors to one host at once, then one a second (ip-sysctl.rst); 0 lifts it. Who refuses by ICMP in every
-# packet of every case must not be silenced by it.
-NO_LIMITS = ("ipv4/icmp_ratelimit", "ipv6/icmp/ratelimit")
+# Six errors to one host at once, then one a second; fifty in all, then a thousand a second (ip-sysctl.rst). Kinds
+# that no mask names have no limit: who refuses by ICMP in every packet of every case must not be silenced.
+NO_LIMITS = {"ipv4/icmp_ratemask": "0\n", "ipv6/icmp/ratemask": "\n"}
 SETTINGS = Path("/proc/sys/net")  # of the network namespace that the thread is in
 DEVICE = "eth0"
 GLOBAL = 0  # RT_SCOPE_UNIVERSE, linux/rtnetlink.h
@@ -83,8 +83,8 @@ class Hosts:
 
 
 def _lift_limits() -> None:
-    for name in NO_LIMITS:
-        (SETTINGS / name).write_text("0\n")
+    for name, nothing in NO_LIMITS.items():
+        (SETTINGS / name).write_text(nothing)
 
 
 def _send(message: Message) -> None:
