@@ -17,7 +17,7 @@ PURE := -m "not kernel and not browser"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps check style types unit test bench soak-churn soak-kills fuzz golden clean
+.PHONY: help deps uml vm check style types unit test bench soak-churn soak-kills fuzz golden clean
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -26,6 +26,9 @@ help: ## this list
 
 deps: ## install what is needed: Debian packages as root, and .venv; quick when it is there
 	$(Q).ci/deps
+
+uml: deps ## build User Mode Linux, for --kernel uml: some minutes, once; quick when it is there
+	$(Q).ci/uml
 
 check: deps style types unit ## style, types, unit, golden and house tests: no root, under a minute
 
@@ -39,7 +42,7 @@ types: deps
 unit: deps
 	$(Q)$(PYTEST) $(PURE) $(ARGS)
 
-test: deps style types ## everything, with real packets in real namespaces
+test: deps uml style types ## everything, with real packets in real namespaces, on this kernel and in User Mode Linux
 	$(Q)$(PYTEST) $(ARGS)
 
 bench: deps ## measure, and write results/<run>/report.html
