@@ -77,7 +77,7 @@ class Unlike:
 
     expect: Expect
     because: str
-    count: int = 0  # packets, where it takes fewer or more to see it
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Packet:
     def under(self, datapath: str) -> Packet:
         """The packet with what is expected under that datapath."""
         other = self.unlike.get(datapath)
-        return replace(self, expect=other.expect, count=other.count or self.count) if other else self
+        return replace(self, expect=other.expect, count=other.count) if other else self
 
     def __str__(self) -> str:
         times = f" x {self.count}" if self.count > 1 else ""

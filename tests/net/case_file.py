@@ -121,17 +121,20 @@ def _packets(rows: Sequence[Mapping[str, Any]]) -> tuple[Packet, ...]:
 def _expanded(number: int, row: Mapping[str, Any]) -> Iterator[Packet]:
     """One packet for each sender, destination, protocol and family of a row."""
     expect = _expect(row["expect"])
-    unlike = {
-        name: Unlike(_expect(raw["expect"]), raw["because"], raw.get("count", 0))
-        for name, raw in row.get("unlike", {}).items()
-    }
+    unlike = {name: _unlike(raw, row) for name, raw in row.get("unlike", {}).items()}
     content = {name: row[key] for key, name in _CONTENT.items() if key in row}
-    count = row.get("count") or max(map(_count, (expect, *(each.expect for each in unlike.values()))))
+    count = row.get("count") or _count(expect)
     protocols, families = several(row.get("protocol", "TCP")), several(row.get("family", list(FAMILIES)))
     ways = itertools.product(several(row["from"]), several(row["to"]), protocols, families)
     for sender, to, protocol, family in ways:
         place = Host(*sender.split("/")), _destination(to)
         yield Packet(*place, protocol, family, count, expect, row=number, unlike=unlike, **content)
+
+
+def _unlike(raw: Mapping[str, Any], row: Mapping[str, Any]) -> Unlike:
+    """With as many packets as it takes to see this, which may be fewer: one refusal says it all."""
+    expect = _expect(raw["expect"])
+    return Unlike(expect, raw["because"], raw.get("count") or row.get("count") or _count(expect))
 
 
 def _destination(text: str) -> Destination:

@@ -112,12 +112,14 @@ def test_a_datapath_may_do_otherwise_by_design() -> None:
     assert case.steps[0].packets[0].unlike["ipvs"].because == "so it says of itself"
 
 
-def test_enough_is_sent_for_whatever_is_expected_somewhere() -> None:
+@pytest.mark.parametrize(("said", "counts"), [("", (1, default_count(2))), ("count: 7, ", (7, 7))])
+def test_as_many_are_sent_as_it_takes_to_see_what_is_expected(said: str, counts: tuple[int, int]) -> None:
     case = case_of(
-        "- {from: pod/a, to: service/web, family: IPv4, expect: {refused: true},"
+        f"- {{from: pod/a, to: service/web, family: IPv4, {said}expect: {{refused: true}},"
         " unlike: {ipvs: {expect: {endpoints: [pod/b, pod/c]}, because: so it says of itself}}}"
     )
-    assert case.steps[0].packets[0].count == default_count(2)
+    told = [case.under(name).steps[0].packets[0].count for name in ("iptables", "ipvs")]
+    assert tuple(told) == counts
 
 
 @pytest.mark.parametrize(
