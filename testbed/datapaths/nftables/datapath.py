@@ -115,7 +115,7 @@ class NftablesDatapath:
         meter, start = Meter(), time.perf_counter()
         work = {}
         for settings in self._settings(plan.facts):
-            edit = _edit(delta, plan, settings, held.claims[settings.family])
+            edit = table_edit(delta, plan, settings, held.claims[settings.family])
             if edit:
                 work[table(settings.family)] = Work(edit)
         meter.render_seconds += time.perf_counter() - start
@@ -234,7 +234,7 @@ def _listing(nftables: Nftables, family: Family) -> Listing:
     return Listing(nftables, NET[family], names.TABLE)
 
 
-def _edit(delta: PlanDelta, plan: NodePlan, settings: Settings, claims: Claims) -> Edit:
+def table_edit(delta: PlanDelta, plan: NodePlan, settings: Settings, claims: Claims) -> Edit:
     """What turns the table of one family from the old plan's into the new one's; `claims` follow."""
 
     def parts(services: Mapping[ServiceKey, ServicePlan]) -> dict[ServiceKey, Fragment]:
@@ -249,7 +249,10 @@ def _edit(delta: PlanDelta, plan: NodePlan, settings: Settings, claims: Claims) 
 
 
 def _stands(nftables: Nftables, settings: Settings) -> bool:
-    """True if the chains that no Service changes have as many rules as they shall have. Each has at least one."""
+    """True if the chains that no Service changes have as many rules as they shall have (each has at least one), and
+    the table is not asleep.
+    """
     listing = _listing(nftables, settings.family)
-    rules = frame(settings).rules
-    return all(len(listing.rules(name)) == len(wanted) for name, wanted in rules.items())
+    own, rules = listing.table(), frame(settings).rules
+    awake = own is not None and not own.flags
+    return awake and all(len(listing.rules(name)) == len(wanted) for name, wanted in rules.items())

@@ -63,10 +63,11 @@ def _brought(family: Family, rules: Iterable[Rule]) -> Iterator[tuple[str, State
 
 
 def _read(listing: Listing, table: Table, known: Mapping[str, Statement]) -> Contents | None:
-    userdata = listing.table()
-    if userdata is None:
+    own = listing.table()
+    if own is None:
         return None
-    found = Contents(table._replace(comment=said(userdata)))
+    strange = f", flags {own.flags}" if own.flags else ""
+    found = Contents(table._replace(comment=said(own.userdata) + strange))
     found.chains = {each.name: _chain(each) for each in listing.chains()}
     unnamed: dict[str, Sequence[ListedElement] | Statement] = {}
     for of, form in listing.sets():

@@ -121,10 +121,12 @@ def _parts(things: Sequence[_T]) -> Iterator[Sequence[_T]]:
 
 
 def difference(wanted: Contents, present: Contents) -> Edit | None:
-    """What makes a table what it shall be; None if it must be made anew, as a chain has another hook or comment.
+    """What makes a table what it shall be; None if it must be made anew: it is asleep, or a chain has another hook.
 
     What is right already is not touched, so clients that are remembered for affinity stay so.
     """
+    if present.table != wanted.table:
+        return None
     edit, elements = Edit(), dict(present.elements)
     for name, of in wanted.sets.items():
         if name not in present.sets:

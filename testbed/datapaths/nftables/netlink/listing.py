@@ -20,6 +20,13 @@ READINGS = 5
 NOTHING = memoryview(b"")
 
 
+class ListedTable(NamedTuple):
+    """A table. Flags are the kernel's, e.g. NFT_TABLE_F_DORMANT: no hook of it is called."""
+
+    flags: int
+    userdata: bytes
+
+
 class ListedChain(NamedTuple):
     """A chain; `hook` is its type, hook number, priority and policy if it is a base chain."""
 
@@ -56,11 +63,12 @@ class Listing:
         self._name = table
         self._bytes = table.encode() + b"\0"
 
-    def table(self) -> bytes | None:
-        """The table's user data; None if there is no such table."""
-        tables = self._listed(r.GET_TABLE, b"", "tables")
-        notes = [bytes(found.get(6, NOTHING)) for found in tables if found[1] == self._bytes]
-        return notes[0] if notes else None
+    def table(self) -> ListedTable | None:
+        """The table itself; None if there is none."""
+        tables = [found for found in self._listed(r.GET_TABLE, b"", "tables") if found[1] == self._bytes]
+        return (
+            ListedTable(_number(tables[0].get(2)) or 0, bytes(tables[0].get(6, NOTHING))) if tables else None
+        )
 
     def chains(self) -> list[ListedChain]:
         """All chains, in the order in which they were made."""

@@ -10,6 +10,7 @@ Listing = dict[str, list[str]]
 
 _TABLE = re.compile(r"^table (\w+) (\S+) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 _BLOCK = re.compile(r"^\t(set|map|chain) (\S+) \{[^\n]*\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
+_OWN = re.compile(r"\t(comment|flags) ")
 _NEXT_ELEMENT = re.compile(r",\n\s+")
 
 
@@ -17,9 +18,7 @@ def parsed(text: str) -> Listing:
     """Every set, map and chain; rules in their order, elements sorted."""
     found: Listing = {}
     for family, table, body in _TABLE.findall(_NEXT_ELEMENT.sub(", ", text)):
-        found[f"{family} table {table}"] = [
-            line for line in body.splitlines() if line.startswith("\tcomment")
-        ]
+        found[f"{family} table {table}"] = [line for line in body.splitlines() if _OWN.match(line)]
         for kind, name, lines in _BLOCK.findall(body):
             found[f"{family} {kind} {name}"] = list(_lines(lines))
     return found
