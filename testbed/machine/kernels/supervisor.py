@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,10 +89,9 @@ def _hold(order: Order) -> None:
             ours = ProcessId.of(os.getpid())
             record = Instance(order.folder.name, ours, kernel, time.time(), order.image.kernel, order.state)
             sandbox.record(order.folder, record)
-    outer.close()
     inner.close()
     _await_first((kernel, relay), order.held)
-    _end(kernel, relay)
+    _end(kernel, relay, outer)
 
 
 @contextmanager
@@ -130,7 +129,10 @@ def _be_relay(order: Order, outer: socket.socket, inner: socket.socket) -> None:
 
 
 def _be_kernel(order: Order, outer: socket.socket, inner: socket.socket) -> None:
-    """Become the guest's kernel, inside its jail."""
+    """Be process 1 of the guest's jail, as long as the guest's kernel runs in it.
+
+    That is a process beside us: a kernel that panics aborts, which process 1 of a namespace cannot.
+    """
     outer.close()
     os.close(order.told)
     if order.held >= 0:
@@ -139,8 +141,15 @@ def _be_kernel(order: Order, outer: socket.socket, inner: socket.socket) -> None
     boot = importlib.import_module(f"testbed.machine.kernels.{order.image.kernel}.boot")
     plan = Plan(order.image, inner.fileno(), order.shares, order.memory, jail.PRIVATE)
     argv: list[str] = boot.prepare(plan)
-    os.set_inheritable(inner.fileno(), True)
-    os.execvpe(argv[0], argv, {**os.environ, "TMPDIR": str(jail.PRIVATE)})
+    child = os.fork()
+    if child == 0:
+        os.setsid()  # User Mode Linux that aborts ends its whole process group (os_dump_core in os-Linux/util.c)
+        os.set_inheritable(inner.fileno(), True)
+        os.execvpe(argv[0], argv, {**os.environ, "TMPDIR": str(jail.PRIVATE)})
+    inner.close()
+    while os.wait()[0] != child:  # whoever has lost its parent in here is ours
+        pass
+    os._exit(0)
 
 
 def _await_first(processes: Sequence[ProcessId], held: int) -> None:
@@ -156,10 +165,17 @@ def _await_first(processes: Sequence[ProcessId], held: int) -> None:
         os.close(descriptor)
 
 
-def _end(kernel: ProcessId, relay: ProcessId) -> None:
-    """End what is left: a kernel switches off when its wire ends; a relay tells that the kernel is gone."""
+def _end(kernel: ProcessId, relay: ProcessId, wire: socket.socket) -> None:
+    """End what is left: a kernel switches off when its wire ends; a relay tells that the kernel is gone.
+
+    The wire is shut down, not only closed: what its end has not read makes ECONNRESET of a close, and for User
+    Mode Linux no error but a plain end is a hang-up (`chan_interrupt` in its chan_kern.c).
+    """
     if kernel.alive():
         relay.kill(signal.SIGTERM)
+        relay.wait(LAST_WORDS_SECONDS)
+        with suppress(OSError):
+            wire.shutdown(socket.SHUT_RDWR)
         if not kernel.wait(GENTLE_SECONDS):
             kernel.kill()
             kernel.wait(GENTLE_SECONDS)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from testbed.errors import KernelStateError
 from testbed.machine import libc
-from testbed.machine.libc import mount
+from testbed.machine.libc import MS_NOSUID, mount
 
 ROOM = Path("/tmp")  # every machine has it; the layer's tmpfs is mounted there until the new root stands
 WRITTEN = ("/tmp", "/var/tmp", "/root", "/home")  # where programs write, on a kernel without an overlay
@@ -27,11 +27,13 @@ def lay(shares: Sequence[str]) -> None:
     new = ROOM / "root"
     for path in (new, ROOM / "upper", ROOM / "work"):
         path.mkdir()
+    # An ordinary user's guest sees the host's root as nobody: set-user-ID programs would make nobody of root.
+    flags = 0 if Path("/").stat().st_uid == 0 else MS_NOSUID
     try:
         layers = f"lowerdir=/,upperdir={ROOM}/upper,workdir={ROOM}/work"
-        mount("root", str(new), "overlay", 0, layers)
+        mount("root", str(new), "overlay", flags, layers)
     except KernelStateError:
-        _lay_read_only(new)
+        _lay_read_only(new, flags)
     for share in shares:
         (new / share.lstrip("/")).mkdir(parents=True, exist_ok=True)
         mount("share", f"{new}{share}", "hostfs", 0, share)
@@ -39,9 +41,9 @@ def lay(shares: Sequence[str]) -> None:
     libc.unmount("/tmp")
 
 
-def _lay_read_only(new: Path) -> None:
+def _lay_read_only(new: Path, flags: int) -> None:
     """The host's files as they are, with empty folders of memory over some."""
-    mount("root", str(new), "hostfs", 0, "/")
+    mount("root", str(new), "hostfs", flags, "/")
     for path in WRITTEN:
         with suppress(KernelStateError):  # not every machine has them all
             mount("tmpfs", f"{new}{path}", "tmpfs", 0, "mode=1777")

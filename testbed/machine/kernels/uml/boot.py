@@ -17,7 +17,7 @@ from testbed.machine.kernels.plan import SOURCES, Plan, init_argv
 from testbed.machine.kernels.uml import find
 
 WIRE = "/dev/ttyS0"
-# A driver that is built in makes devices of its own in every network namespace: as a module it does not, unless used.
+# Built-in drivers make devices of their own in every network namespace; modules that nobody uses do not.
 NO_DEVICES = ("fb_tunnels=none", "dummy.numdummies=0")
 
 
