@@ -17,7 +17,7 @@ PURE := -m "not kernel and not browser"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps uml vm check style types unit test bench soak-churn soak-kills fuzz golden clean
+.PHONY: help deps uml vm check style types unit test test-vm bench soak-churn soak-kills fuzz golden clean
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -29,6 +29,9 @@ deps: ## install what is needed: Debian packages as root, and .venv; quick when 
 
 uml: deps ## build User Mode Linux, for --kernel uml: some minutes, once; quick when it is there
 	$(Q).ci/uml
+
+vm: deps ## get QEMU and a kernel of Debian's, for --kernel vm; quick when they are there
+	$(Q).ci/vm
 
 check: deps style types unit ## style, types, unit, golden and house tests: no root, under a minute
 
@@ -44,6 +47,10 @@ unit: deps
 
 test: deps uml style types ## everything, with real packets in real namespaces, on this kernel and in User Mode Linux
 	$(Q)$(PYTEST) $(ARGS)
+
+# One guest at a time: emulated processors share the real ones, and slow ones run into the cases' patience.
+test-vm: deps vm ## all packet cases in a virtual machine; hours under emulation; ARGS="-k cluster-ip"
+	$(Q)TESTBED_CASE_KERNELS=vm $(BIN)/pytest -n 1 --timeout 1200 tests/net/test_cases.py $(ARGS)
 
 bench: deps ## measure, and write results/<run>/report.html
 	$(Q)$(BIN)/testbed bench scenarios/first-light $(ARGS)

@@ -7,6 +7,7 @@ has all of it. Knows names and options of datapaths; knows nothing of what they 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ VARIANTS: dict[str, dict[str, Mapping[str, Any]]] = {
     "iptables": {"iptables-nft": {"variant": "nft"}, "iptables-legacy": {"variant": "legacy"}},
     "ipvs": {"ip_vs": {}},
 }
-CASE_KERNELS = (NATIVE, "uml")
+VARIABLE = "TESTBED_CASE_KERNELS"  # the environment's word for other kernels than the usual two
+CASE_KERNELS = tuple(os.environ.get(VARIABLE, f"{NATIVE},uml").split(","))
 ZONE = "topology.kubernetes.io/zone"
 NODES = ({"labels": {ZONE: "zone-1"}}, {"labels": {ZONE: "zone-2"}})
 # Settings of kube-proxy that stand in a Cluster document beside the options of its mode.
@@ -77,6 +79,8 @@ def arms(kernel: str = NATIVE) -> Iterator[Arm]:
 def pairs(paths: Iterable[Path]) -> Iterator[tuple[Path, Arm]]:
     """Every case with every arm, in the order in which lab instances serve longest: natively there are a few at
     once in a process, so arms take turns; in a guest there is memory for fewer, so they follow one another."""
-    yield from itertools.product(paths, arms())
-    for kernel in CASE_KERNELS[1:]:
-        yield from ((path, arm) for arm in arms(kernel) for path in paths)
+    for kernel in CASE_KERNELS:
+        if kernel == NATIVE:
+            yield from itertools.product(paths, arms())
+        else:
+            yield from ((path, arm) for arm in arms(kernel) for path in paths)
