@@ -32,6 +32,12 @@ def test_provisioning_is_the_same_make_deps() -> None:
     assert commands[-2:] == ["make deps", ".venv/bin/testbed doctor"]
 
 
+def test_the_virtual_machine_loads_what_datapaths_need() -> None:
+    text = (ROOT / "Vagrantfile").read_text()
+    assert {"ip_vs", "dummy", "sch_netem", "ip_set", "nf_tables"} <= set(text.split())
+    assert "/etc/modules-load.d/testbed.conf" in text
+
+
 @pytest.mark.parametrize("provider", ["virtualbox", "libvirt"])
 def test_the_virtual_machine_is_big_enough(provider: str) -> None:
     text = (ROOT / "Vagrantfile").read_text()
@@ -55,7 +61,7 @@ def test_ci_does_what_a_person_does() -> None:
     assert lines[-1] == "make test"
 
 
-@pytest.mark.parametrize("script", [".ci/run", ".ci/deps"])
+@pytest.mark.parametrize("script", [".ci/run", ".ci/deps", ".ci/vm"])
 def test_scripts_can_be_started(script: str) -> None:
     assert (ROOT / script).stat().st_mode & 0o111
     shell = (ROOT / script).read_text().splitlines()[0].removeprefix("#!")
@@ -63,7 +69,7 @@ def test_scripts_can_be_started(script: str) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-@pytest.mark.parametrize("target", ["deps", "check", "test", "bench", "golden", "clean"])
+@pytest.mark.parametrize("target", ["deps", "vm", "check", "test", "test-vm", "bench", "golden", "clean"])
 def test_make_explains_each_target(target: str) -> None:
     shown = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert re.search(rf"^  make {target} +\w", shown.stdout, re.MULTILINE)
