@@ -71,6 +71,21 @@ def test_every_field() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("mode", "said", "addresses"),
+    [
+        ("iptables", "", ()),
+        ("ipvs", "", ()),
+        ("nftables", "", ("primary",)),
+        ("nftables", "nodePortAddresses: []", ("primary",)),
+        ("nftables", "nodePortAddresses: [0.0.0.0/0]", ("0.0.0.0/0",)),
+    ],
+)
+def test_where_node_ports_answer_unless_said(mode: str, said: str, addresses: tuple[str, ...]) -> None:
+    text = f"networking: {{kubeProxyMode: {mode}}}\nkubeProxy: {{{said}}}\n"
+    assert cluster(text).kube_proxy.node_port_addresses == addresses
+
+
 def test_nothing_said_is_the_default_cluster() -> None:
     assert cluster("") == ClusterConfig(
         "lab", default_cluster().nodes, Networking(), KubeProxy(), default_cluster().clients
@@ -91,7 +106,10 @@ def test_default_subnets_follow_the_family(family: str, versions: list[int]) -> 
     [
         ("iptables", KubeProxy(masquerade_all=True, options={"masqueradeAll": True})),
         ("ipvs", KubeProxy(masquerade_all=True, min_sync_period=0.0, options={"scheduler": "mh"})),
-        ("nftables", KubeProxy(masquerade_all=False, sync_period=5.0, options={"syncPeriod": "5s"})),
+        (
+            "nftables",
+            KubeProxy(node_port_addresses=("primary",), sync_period=5.0, options={"syncPeriod": "5s"}),
+        ),
         ("ebpf", KubeProxy(masquerade_all=True, options={"algorithm": "maglev"})),
     ],
 )
