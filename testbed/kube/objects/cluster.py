@@ -54,7 +54,9 @@ class KubeProxy:
 
     masquerade_all: bool = False
     localhost_node_ports: bool = True
-    node_port_addresses: tuple[str, ...] = ()  # networks, or "primary" (nftables' default); empty: every address
+    node_port_addresses: tuple[
+        str, ...
+    ] = ()  # networks, or "primary" (nftables' default); empty: every address
     detect_local_mode: str = "ClusterCIDR"
     detect_local_interface: str = ""  # of the modes BridgeInterface and InterfaceNamePrefix
     cluster_cidr: str | None = None  # None: the pods' subnets; empty: pods are not told from others

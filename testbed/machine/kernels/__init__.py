@@ -1,7 +1,8 @@
 """The kernels that a lab instance can run on, as words: this one, User Mode Linux, a virtual machine.
 
 A guest is a booted kernel (uml or vm) over this machine's files. Inside it everything is as it is natively: the
-same code, the same sandbox. `choose` says which kernel a run takes, `guests` boots one, `enter` runs a program in it.
+same code, the same sandbox. `choose` says which kernel a run takes, `guests` boots one, `enter` runs a program
+in it.
 """
 
 NATIVE = "native"
