@@ -183,7 +183,7 @@ def _iptables(variant: str, match: str = "") -> Callable[[], Probe]:
 
 
 _LINK = "ip link add t0 type {}"
-_ASKED = """for t in iptables-nft iptables-legacy; do $t -t nat -L -n >/dev/null 2>&1 && break; done
+_ASKED = """for t in iptables-nft iptables-legacy; do $t -t nat -N probe >/dev/null 2>&1 && break; done
 ipset create t hash:ip,port; $t -A INPUT """  # whichever iptables there is
 _PROBES: Mapping[str, Callable[[], Probe]] = {
     "netns": _tried("ip netns add t0 && ip netns exec t0 true", tool="ip", package="iproute2"),

@@ -27,6 +27,7 @@ from testbed.errors import KernelStateError
 from testbed.machine import libc
 from testbed.machine.kernels.guest import root
 from testbed.machine.libc import MS_NODEV, MS_NOEXEC, MS_NOSUID, mount
+from testbed.machine.run import run
 
 # type, place, flags, options; in order
 MOUNTS = (
@@ -49,12 +50,16 @@ OPEN_FILES = (
     1 << 20
 )  # as a distribution's process 1 allows its children (systemd: DefaultLimitNOFILE's upper end)
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
+OVERLAY = "kernel/fs/overlayfs/overlay.ko"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def prepare(settings: Mapping[str, Any]) -> None:
     """Make a Linux machine of this kernel. Raises KernelStateError."""
+    os.environ.update(PATH=PATH, HOME="/root")
     if settings:
+        if settings["modules"]:
+            run(["insmod", f"{settings['modules']}/{OVERLAY}"], check=False)
         root.lay(settings["shares"])
     for kind, place, flags, options in MOUNTS:
         _mount(kind, Path(place), flags, options)
@@ -67,7 +72,6 @@ def prepare(settings: Mapping[str, Any]) -> None:
     _loopback_up()
     if settings.get("modules"):
         _link_modules(Path(settings["modules"]))
-    os.environ.update(PATH=PATH, HOME="/root")
 
 
 def _mount(kind: str, place: Path, flags: int, options: str) -> None:
