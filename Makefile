@@ -15,6 +15,9 @@ export RUFF_CACHE_DIR := $(CACHE)/ruff
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 PURE := -m "not kernel and not browser"
 
+# What a kernel offers is asked once, so that `doctor` and `--kernel auto` know.
+ask = $(BIN)/python -c 'from testbed.machine.kernels import offers; offers.known("$(1)")'
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help deps uml vm check style types unit test test-vm bench soak-churn soak-kills fuzz golden clean
@@ -29,9 +32,11 @@ deps: ## install what is needed: Debian packages as root, and .venv; quick when 
 
 uml: deps ## build User Mode Linux, for --kernel uml: some minutes, once; quick when it is there
 	$(Q).ci/uml
+	$(Q)$(call ask,uml)
 
 vm: deps ## get QEMU and a kernel of Debian's, for --kernel vm; quick when they are there
 	$(Q).ci/vm
+	$(Q)$(call ask,vm)
 
 check: deps style types unit ## style, types, unit, golden and house tests: no root, under a minute
 

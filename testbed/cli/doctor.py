@@ -13,7 +13,7 @@ from testbed.cli.table import table
 from testbed.datapaths import find
 from testbed.datapaths.contract import Datapath, DatapathOptions
 from testbed.machine import features
-from testbed.machine.kernels import GUESTS, KERNELS, NATIVE
+from testbed.machine.kernels import GUESTS, KERNELS
 
 if TYPE_CHECKING:
     from testbed.machine.kernels.offers import Offer
@@ -41,11 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Probe everything; exit code 3 if not even a lab instance can start, or a kernel is not there."""
     for kernel in arguments.probe:
         _probe(kernel)
-    report = examine()
+    from testbed.machine.kernels import offers
+
+    report = report_of([offers.remembered(kernel) for kernel in KERNELS])
     if arguments.output:
         common.print_json(report)
     else:
-        print(_text(report))
+        print(text_of(report))
     return 0 if report["ready"] else 3
 
 
@@ -56,21 +58,19 @@ def _probe(kernel: str) -> None:
     offers.look(images.find(kernel))
 
 
-def examine() -> Report:
-    """All probes and what they mean for each datapath, as data. Boots nothing."""
-    from testbed.machine.kernels import offers
-
-    known = [offers.remembered(kernel) for kernel in KERNELS]
-    found = features.features()
+def report_of(known: Sequence[Offer]) -> Report:
+    """What kernels offer, native first, and what that means for each datapath, as data."""
     return {
         "kernel": os.uname().release,
         "user": "root" if os.geteuid() == 0 else "ordinary",
-        "ready": all(found[name].ok for name in NEEDED),
+        "ready": all(known[0].has(name) for name in NEEDED),
         "kernels": {offer.kernel: _kernel(offer) for offer in known},
         "datapaths": [
             _datapath(name, options, known) for name in find.names() for options in find.choices(name)
         ],
-        "features": {name: {offer.kernel: _feature(name, offer) for offer in known} for name in found},
+        "features": {
+            name: {offer.kernel: _feature(name, offer) for offer in known} for name in features.names()
+        },
     }
 
 
@@ -96,9 +96,8 @@ def _verdict(datapath: Datapath, offer: Offer) -> Report:
 def _feature(name: str, offer: Offer) -> Report:
     if offer.lack:
         return {"ok": _ok(offer, False), "reason": "", "fix": ""}
-    ok = offer.has(name)
-    probe = features.probe(name) if offer.kernel == NATIVE else offer.probes[name]
-    return {"ok": ok, "reason": probe.reason, "fix": probe.fix}
+    probe = offer.probe(name)
+    return {"ok": probe.ok, "reason": probe.reason, "fix": probe.fix}
 
 
 def _ok(offer: Offer, ok: bool) -> bool | None:
@@ -108,7 +107,8 @@ def _ok(offer: Offer, ok: bool) -> bool | None:
     return None if offer.image else False
 
 
-def _text(report: Report) -> str:
+def text_of(report: Report) -> str:
+    """The tables for people: by datapath, by feature, and why there is a `no`."""
     head = f"kernel {report['kernel']}, {report['user']} user: "
     head += "lab instances can run here" if report["ready"] else "no lab instance can run here, see below"
     kernels = tuple(kernel.upper() for kernel in report["kernels"])

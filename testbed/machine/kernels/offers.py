@@ -48,15 +48,20 @@ class Offer:
     def probed(self) -> bool:
         return bool(self.probes)
 
+    def probe(self, feature: str) -> Probe:
+        """What the probe of a feature said."""
+        if feature in self.probes:
+            return self.probes[feature]
+        reason = self.lack.reason if self.lack else f"nobody knows a feature {feature!r}"
+        return Probe(False, reason)
+
     def has(self, feature: str) -> bool:
         """True if a probe showed the feature."""
-        return feature in self.probes and self.probes[feature].ok
+        return self.probe(feature).ok
 
     def why_not(self, feature: str) -> str:
         """What the probe said, for a feature that is not there."""
-        if feature in self.probes:
-            return self.probes[feature].reason
-        return self.lack.reason if self.lack else f"nobody knows a feature {feature!r}"
+        return self.probe(feature).reason
 
 
 class _Native(Offer):
@@ -64,11 +69,8 @@ class _Native(Offer):
 
     __slots__ = ()
 
-    def has(self, feature: str) -> bool:
-        return features.probe(feature).ok
-
-    def why_not(self, feature: str) -> str:
-        return features.probe(feature).reason
+    def probe(self, feature: str) -> Probe:
+        return features.probe(feature)
 
 
 def native() -> Offer:
