@@ -23,9 +23,9 @@ STOCK_MODULES = Path("/usr/lib/uml/modules")
 KEY_LETTERS = 16
 
 
-def image() -> Image:
+def image(build: Path = BUILD, stock: Path = STOCK) -> Image:
     """The kernel that guests boot. Raises FeatureMissing if there is none."""
-    found = next(_ours(BUILD), None) or (STOCK if os.access(STOCK, os.X_OK) else None)
+    found = next(_ours(build), None) or (stock if os.access(stock, os.X_OK) else None)
     if found is None:
         raise FeatureMissing("kernel uml", "it is not built yet", "make uml")
     return Image("uml", found, key_of(found))

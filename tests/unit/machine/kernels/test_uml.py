@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,21 @@ ROOT = Path(__file__).parents[4]
 LINE = re.compile(r'CONFIG_[A-Z0-9_]+=(y|n|"[^"]*")')
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where kernels may be; nothing is there at first."""
+
+    build: Path
+    stock: Path
+
+    def image(self) -> Image:
+        """The kernel that is found."""
+        return find.image(self.build, self.stock)
+
+
 @pytest.fixture
-def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No kernel is there, neither ours nor the distribution's."""
-    monkeypatch.setattr(find, "BUILD", tmp_path / "uml")
-    monkeypatch.setattr(find, "STOCK", tmp_path / "linux.uml")
-    return tmp_path / "uml"
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path / "uml", tmp_path / "linux.uml")
 
 
 def kernel(folder: Path, source: str, *, time: int) -> Path:
@@ -39,40 +49,39 @@ def kernel(folder: Path, source: str, *, time: int) -> Path:
     return path
 
 
-def test_without_any_it_says_what_builds_one(build: Path) -> None:
+def test_without_any_it_says_what_builds_one(places: Places) -> None:
     with pytest.raises(FeatureMissing, match="make uml"):
-        find.image()
+        places.image()
 
 
-def test_the_distributions_is_better_than_none(build: Path) -> None:
-    find.STOCK.touch(mode=0o755)
-    assert find.image().path == find.STOCK
-    assert find.is_stock(find.image().path)
+def test_the_distributions_is_better_than_none(places: Places) -> None:
+    places.stock.touch(mode=0o755)
+    assert places.image().path == places.stock
 
 
-def test_ours_comes_before_the_distributions(build: Path) -> None:
-    find.STOCK.touch(mode=0o755)
-    ours = kernel(build / "k", "6.12", time=1)
-    assert find.image().path == ours
+def test_ours_comes_before_the_distributions(places: Places) -> None:
+    places.stock.touch(mode=0o755)
+    ours = kernel(places.build / "k", "6.12", time=1)
+    assert places.image().path == ours
 
 
-def test_todays_configuration_comes_before_a_newer_build(build: Path) -> None:
-    current = kernel(build / find.key("6.12"), "6.12", time=1)
-    kernel(build / "0123456789abcdef", "6.12", time=2)
-    assert find.image().path == current
+def test_todays_configuration_comes_before_a_newer_build(places: Places) -> None:
+    current = kernel(places.build / find.key("6.12"), "6.12", time=1)
+    kernel(places.build / "0123456789abcdef", "6.12", time=2)
+    assert places.image().path == current
 
 
-def test_of_others_the_newest_is_taken(build: Path) -> None:
-    kernel(build / "0123456789abcdef", "6.12", time=1)
-    newer = kernel(build / "fedcba9876543210", "6.12", time=2)
-    assert find.image().path == newer
+def test_of_others_the_newest_is_taken(places: Places) -> None:
+    kernel(places.build / "0123456789abcdef", "6.12", time=1)
+    newer = kernel(places.build / "fedcba9876543210", "6.12", time=2)
+    assert places.image().path == newer
 
 
-def test_another_file_has_another_key(build: Path) -> None:
-    path = kernel(build / "k", "6.12", time=1)
-    before = find.image().key
+def test_another_file_has_another_key(places: Places) -> None:
+    path = kernel(places.build / "k", "6.12", time=1)
+    before = places.image().key
     os.utime(path, (2, 2))
-    assert find.image().key != before
+    assert places.image().key != before
 
 
 def test_every_line_of_the_configuration_is_one() -> None:
