@@ -1,4 +1,6 @@
-"""Starts a sandbox with a small daemon, as a process of its own: `python -m tests.kernel.sandboxed NAME DAEMON`.
+"""Starts a sandbox with a small daemon, as a process of its own.
+
+    python -m tests.kernel.sandboxed NAME DAEMON [KERNEL]
 
 A fork of the test's own process would take its threads' locks along. Prints the instance's record as JSON; an
 error of testbed's goes to standard error and makes its own exit code.
@@ -7,36 +9,21 @@ error of testbed's goes to standard error and makes its own exit code.
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 
 from testbed.errors import TestbedError
 from testbed.machine import sandbox
-from testbed.machine.sandbox import Ready
+from testbed.machine.kernels import NATIVE, guests
+from tests.kernel.daemons import DAEMONS
 
 
-def serve(folder: Path, ready: Ready) -> None:
-    """Ready at once, then there for ever."""
-    ready()
-    signal.pause()
-
-
-def fail(folder: Path, ready: Ready) -> None:
-    """Dies before it is ready."""
-    raise TestbedError("this daemon fails on purpose")
-
-
-def dawdle(folder: Path, ready: Ready) -> None:
-    """Never gets ready."""
-    signal.pause()
-
-
-def main(name: str, daemon: str) -> int:
+def main(name: str, daemon: str, kernel: str = NATIVE) -> int:
     """Start; 0 if it stands."""
+    start = sandbox.start if kernel == NATIVE else partial(guests.start, kernel)
     try:
-        instance = sandbox.start(name, {"serve": serve, "fail": fail, "dawdle": dawdle}[daemon])
+        instance = start(name, DAEMONS[daemon])
     except TestbedError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

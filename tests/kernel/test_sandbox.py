@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from testbed.machine.process import ProcessId
-from tests.net.persons import PERSONS, Person, person
+from tests.kernel.starter import Starter, starting
+from tests.net.persons import PERSONS
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -25,80 +21,10 @@ LOOK_UP_SECONDS = 1.0  # one time-out of a resolver; a refused connection takes 
 NAMESPACES = ("net", "mnt", "pid", "ipc", "uts")
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A sandbox as its record tells."""
-
-    daemon: ProcessId
-    supervisor: ProcessId
-
-
-@dataclass(frozen=True, slots=True)
-class Starter:
-    """Starts sandboxes as a person."""
-
-    person: Person
-    name: str
-
-    @property
-    def folder(self) -> Path:
-        return self.person.folder(self.name)
-
-    def run(self, daemon: str, name: str = "") -> subprocess.CompletedProcess[str]:
-        """Start one with this daemon; see `sandboxed.py`."""
-        return subprocess.run(
-            self._argv(daemon, name),
-            cwd=ROOT,
-            env=self.person.env,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-
-    def begin(self, daemon: str) -> subprocess.Popen[str]:
-        """The same, not waited for."""
-        return subprocess.Popen(
-            self._argv(daemon), cwd=ROOT, env=self.person.env, text=True, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def start(self, name: str = "") -> Started:
-        """Start one that serves."""
-        done = self.run("serve", name)
-        assert done.returncode == 0, done.stderr
-        return _started(json.loads(done.stdout))
-
-    def record(self, name: str = "") -> Started | None:
-        """What the record on disk says, if there is one."""
-        path = self.person.folder(name or self.name) / "record.json"
-        return _started(json.loads(path.read_text())) if path.exists() else None
-
-    def files(self) -> set[str]:
-        """Everything in the person's folder that has our name in it."""
-        root = self.person.root
-        return {path.name for path in root.iterdir() if self.name in path.name} if root.is_dir() else set()
-
-    def _argv(self, daemon: str, name: str = "") -> list[str]:
-        module = (sys.executable, "-m", "tests.kernel.sandboxed")
-        return [*self.person.prefix, *module, name or self.name, daemon]
-
-
-def _started(record: dict[str, dict[str, int]]) -> Started:
-    return Started(ProcessId(**record["daemon"]), ProcessId(**record["supervisor"]))
-
-
 @pytest.fixture(params=PERSONS)
 def starter(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Starter]:
-    name = f"sb-{os.getpid()}-{abs(hash(tmp_path)) % 10**8}"
-    with person(request.param) as somebody:
-        made = Starter(somebody, name)
+    with starting(request.param, f"sb-{os.getpid()}-{abs(hash(tmp_path)) % 10**8}") as made:
         yield made
-        for other in (name, f"{name}-b"):
-            if left := made.record(other):
-                left.daemon.kill()
-                left.supervisor.wait(10.0)
-            # Where a test has killed the supervisor nobody was there to do it.
-            shutil.rmtree(somebody.folder(other), ignore_errors=True)
 
 
 def test_it_has_namespaces_of_its_own(starter: Starter) -> None:

@@ -18,6 +18,7 @@ from testbed.machine import detached, libc, sandbox
 from testbed.machine.process import ProcessId
 
 LOG = detached.CONSOLE
+LONG_SECONDS = 3600.0
 
 
 def start(name: str, pickled: bytes) -> dict[str, Any]:
@@ -38,7 +39,8 @@ def _end_with(daemon: ProcessId) -> None:
     try:
         os.setsid()
         detached.redirect(LOG)
-        daemon.wait(float("inf"))
+        while not daemon.wait(LONG_SECONDS):
+            pass
         os.sync()
         libc.power_off()
     finally:
