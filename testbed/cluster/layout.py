@@ -17,9 +17,11 @@ from testbed.kube.store import Object
 from testbed.machine.links import Address, Interface, Network, Port, Route, Wire
 
 SWITCH = "s1"
-SWITCH_INDEX = 2  # device indexes are chosen here, so that nobody has to ask for them; 1 is `lo`
-INSIDE_INDEX = 2  # `eth0` of a node, client or pod
-FIRST_PORT_INDEX = 3  # the switch's ports
+# Device indexes are chosen here, so that nobody has to ask for them. Those below belong to the kernel: a new
+# namespace has `lo`, and with tunnel modules loaded tunl0, sit0, … (net.core.fb_tunnels_only_for_init_net).
+SWITCH_INDEX = 100
+INSIDE_INDEX = 100  # `eth0` of a node, client or pod
+FIRST_PORT_INDEX = 101  # the switch's ports
 FIRST_POD_INDEX = 1000  # nodes' ends of pods' links: far from what the kernel numbers by itself
 ROUTER_HOST = 254  # the host part of the router's address in the node network
 POD_GATEWAYS: tuple[Address, ...] = (IPv4Address("169.254.1.1"), IPv6Address("fe80::ecee:eeff:feee:eeee"))
