@@ -54,8 +54,8 @@ test: deps uml style types ## everything, with real packets in real namespaces, 
 	$(Q)$(PYTEST) $(ARGS)
 
 # One guest at a time: emulated processors share the real ones, and slow ones run into the cases' patience.
-test-vm: deps vm ## all packet cases in a virtual machine; hours under emulation; ARGS="-k cluster-ip"
-	$(Q)TESTBED_CASE_KERNELS=vm $(BIN)/pytest -n 1 --timeout 1200 tests/net/test_cases.py $(ARGS)
+test-vm: deps vm ## a virtual machine, and all packet cases in it; hours under emulation; ARGS="-k cluster-ip"
+	$(Q)TESTBED_CASE_KERNELS=vm $(BIN)/pytest -n 1 --timeout 1200 tests/kernel/test_vm.py tests/net/test_cases.py $(ARGS)
 
 bench: deps ## measure, and write results/<run>/report.html
 	$(Q)$(BIN)/testbed bench scenarios/first-light $(ARGS)

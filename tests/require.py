@@ -69,6 +69,9 @@ def _checkout_for_all() -> Tool:
 TOOLS: Mapping[str, Callable[[], Probe]] = {
     "ruby": lambda: _tool("ruby"),
     "busybox": lambda: _tool("busybox", "busybox-static"),
+    "vm-asked-for": lambda: Tool(
+        "vm" in os.environ.get("TESTBED_CASE_KERNELS", "").split(","), "it takes long", "make test-vm"
+    ),
     "ping": lambda: _tool("ping", "iputils-ping"),
     "checkout-for-all": _checkout_for_all,
 }
