@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from testbed.cli.progress import note
 from testbed.cluster.rpc import Client
 from testbed.errors import ManifestErrors, StatusError, UsageError
 from testbed.kube.objects import Loaded, read
@@ -46,12 +47,26 @@ def kernel_for(arguments: argparse.Namespace, need: Need, written: str | None = 
 
     Raises FeatureMissing if no kernel, or not the one that is asked for, has what the run needs.
     """
-    from testbed.machine.kernels import choose  # here: only what starts something asks what kernels offer
+    from testbed.machine.kernels import (
+        choose,
+        offers,
+    )  # here: only what starts something asks what kernels offer
 
-    choice = choose.choose(choose.wanted(arguments.kernel, written), need)
+    def known(kernel: str) -> offers.Offer:
+        before = offers.remembered(kernel)
+        unasked = not before.probed and before.image
+        with note(f"asking {kernel} what it offers, once" if unasked else ""):
+            return offers.known(kernel)
+
+    choice = choose.choose(choose.wanted(arguments.kernel, written), need, known)
     if choice.why:
         print(f"kernel: {choice.kernel}, since {choice.why}", file=sys.stderr, flush=True)
     return choice.kernel
+
+
+def booting(kernel: str) -> str:
+    """What is told while a kernel boots; empty for the one that runs already."""
+    return "" if kernel == kernels.NATIVE else f"booting {kernel}"
 
 
 def hand_over(instance: Instance) -> int:
@@ -78,7 +93,9 @@ def run_in_guest(kernel: str, words: Sequence[str], results: Path) -> int:
 
     results.mkdir(parents=True, exist_ok=True)
     try:
-        with guests.running(kernel, (results,)) as guest:
+        with contextlib.ExitStack() as stack:
+            with note(booting(kernel)):
+                guest = stack.enter_context(guests.running(kernel, (results,)))
             return run_beside(guest.argv([_program(), *words]))
     finally:
         with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ import contextlib
 import time
 
 from testbed.cli import common
-from testbed.cli.progress import ReadyBar
+from testbed.cli.progress import ReadyBar, note
 from testbed.cluster import topologies
 from testbed.kube.objects import default_cluster
 from testbed.machine import collecting, sandbox
@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     for doubt in daemon.check(cluster, manifests, loaded.mistakes if loaded else ()):
         common.caution(doubt)
     kernel = common.kernel_for(arguments, launch.need(cluster))
-    instance = launch.start(kernel, arguments.name, cluster, manifests)
+    with note(common.booting(kernel)):
+        instance = launch.start(kernel, arguments.name, cluster, manifests)
     with contextlib.ExitStack() as undo:
         # Half a cluster helps nobody: what was started here ends here.
         undo.callback(sandbox.destroy, instance)

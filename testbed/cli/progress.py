@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
+
+
+@contextmanager
+def note(text: str) -> Iterator[None]:
+    """Words on a terminal as long as something lasts of which nobody knows how far it is."""
+    if not (text and sys.stderr.isatty()):
+        yield
+        return
+    sys.stderr.write(f"{text} ...")
+    sys.stderr.flush()
+    try:
+        yield
+    finally:
+        sys.stderr.write("\r\x1b[K")  # to the line's beginning, and empty it (ECMA-48: EL)
+        sys.stderr.flush()
 
 
 class ReadyBar:
