@@ -105,7 +105,7 @@ def run_command(code: str, stdout: int | IO[bytes], **env: str) -> subprocess.Co
 
 def test_a_full_disk_is_told_in_one_line() -> None:
     with Path("/dev/full").open("wb") as full:
-        done = run_command("sys.exit(main.main(['inspect', '--all']))", full)
+        done = run_command("sys.exit(main.main(['lab', 'list']))", full)
     assert (done.returncode, done.stderr) == (1, b"testbed: stdout: No space left on device\n")
 
 
