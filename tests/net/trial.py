@@ -41,6 +41,9 @@ class Trial:
         complaints = []
         for packet, seen in zip(step.packets, answers, strict=True):
             verdict = judge(packet, seen, owners)
+            if verdict and not judge(packet, mended(seen), owners):
+                [seen] = self.lab.send([packet])
+                verdict = judge(packet, seen, owners)
             if verdict and packet.expect.even and not judge(uneven_allowed(packet), seen, owners):
                 verdict = judged_again(self.lab, packet)
             complaints += verdict
@@ -53,6 +56,15 @@ class Trial:
         complaints = [text for row in rows for text in row_complaints(row, self._met)]
         self._met |= {row[0][0].name: met(row) for row in rows if row[0][0].name}
         return complaints
+
+
+def mended(answers: Sequence[Answer]) -> list[Answer]:
+    """The answers as if no segment had been sent again.
+
+    A full queue of a busy machine drops one in a very long while (net.core.netdev_max_backlog). What a datapath
+    loses it loses again: where nothing else is wrong, the packets are sent once more and must all get through.
+    """
+    return [replace(answer, retransmitted=False) for answer in answers]
 
 
 def judged_again(lab: Lab, packet: Packet) -> list[str]:

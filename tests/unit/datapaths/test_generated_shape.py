@@ -118,4 +118,4 @@ def test_what_is_observed_is_what_was_planned(seed: int) -> None:
     made = scene(seed, small=True)
     target, node, plan = datapath(product.options(made)), product.node(made), product.proxier(made).plan
     target.apply(node, plan, None)
-    assert target.observe(node).frontends == wanted.frontends(plan)
+    assert target.observe(node).frontends == wanted.frontends(plan, "iptables")

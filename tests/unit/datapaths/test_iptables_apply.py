@@ -104,7 +104,7 @@ def test_a_second_full_pass_changes_nothing(batches: list[Step]) -> None:
 def test_observe_tells_the_plan_s_frontends(plan: NodePlan) -> None:
     made = Lab()
     made.datapath.apply(made.node, plan, None)
-    assert made.datapath.observe(made.node).frontends == wanted.frontends(plan)
+    assert made.datapath.observe(made.node).frontends == wanted.frontends(plan, "iptables")
 
 
 def test_one_changed_endpoint_touches_only_its_own_chains() -> None:
