@@ -47,8 +47,12 @@ class Node:
 
 
 def fresh_namespace() -> None:
-    """Move this process into a network namespace of its own, with mounts of its own."""
+    """Move this process into a network namespace of its own, with mounts of its own.
+
+    Its loopback is up: without any address the kernel has no table of local ones, and IPVS takes no real server.
+    """
     libc.unshare(libc.CLONE_NEWNS | libc.CLONE_NEWNET)
+    run(["ip", "link", "set", "lo", "up"])
 
 
 def service(index: int) -> dict[str, Any]:
