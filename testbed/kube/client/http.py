@@ -48,7 +48,6 @@ class _UnixConnection(http.client.HTTPConnection):
             self.close()
             raise TestbedError(f"no daemon answers at {self._path}: {error.strerror}") from error
 
-
     def hang_up_if_over(self) -> None:
         """A server cuts off whoever says nothing for long (`apiserver/http.py`); the next request connects anew.
 
