@@ -144,6 +144,15 @@ class ServicePlan(NamedTuple):
     known_endpoints: int = 0  # how many its slices name, usable or not
     options: tuple[tuple[str, str], ...] = ()  # (word, value) for datapaths that know the word; sorted
 
+    def policies(self) -> dict[Scope, tuple[Endpoint, ...]]:
+        """The endpoints of each traffic policy that some route follows, without empty ones."""
+        return {
+            route.scope: route.endpoints
+            for frontend in self.frontends
+            for route in frontend.routes
+            if route.endpoints
+        }
+
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Every endpoint that some route can reach, once, in the order of their text."""
         ways = {id(route.endpoints): route.endpoints for f in self.frontends for route in f.routes}

@@ -160,7 +160,7 @@ def _refusal(words: _Words, frontend: Frontend) -> Entry:
 
 def _chains(words: _Words) -> dict[str, list[str]]:
     """In an order in which each may be written by itself: a chain comes after those that it jumps to."""
-    service, policies = words.service, _policies(words.service)
+    service, policies = words.service, words.service.policies()
     if not policies:
         return {}
     chains: dict[str, list[str]] = {}
@@ -188,16 +188,6 @@ def _external_chains(words: _Words) -> dict[str, list[str]]:
     if guarded is not None:
         chains[names.FIREWALLED + words.digest] = list(_firewall(words, guarded))
     return chains
-
-
-def _policies(service: ServicePlan) -> dict[Scope, tuple[Endpoint, ...]]:
-    """The endpoints of each traffic policy that some route follows, without empty ones."""
-    return {
-        route.scope: route.endpoints
-        for frontend in service.frontends
-        for route in frontend.routes
-        if route.endpoints
-    }
 
 
 def _external(words: _Words, routes: Sequence[Route]) -> Iterator[str]:

@@ -34,7 +34,6 @@ from testbed.proxier.plan import (
     Frontend,
     Origin,
     Route,
-    Scope,
     ServicePlan,
     Source,
     WhenEmpty,
@@ -159,7 +158,7 @@ def _chains(words: _Words) -> dict[str, list[Rule]]:
     """By name, in an order in which a chain comes after those that it goes to."""
     service = words.service
     found = {end.chain: _translation(words, end) for end in words.ends.values()}
-    for scope, endpoints in _policies(service).items():
+    for scope, endpoints in service.policies().items():
         name = names.POLICY[scope] + words.base
         found[name] = list(_choice(words, name, endpoints))
     external = next(
@@ -173,16 +172,6 @@ def _chains(words: _Words) -> dict[str, list[Rule]]:
         refused = within(Field.SADDR, guarded.sources, negated=True)
         found[name] = [Rule(name, (refused, Verdict("drop")))]
     return found
-
-
-def _policies(service: ServicePlan) -> dict[Scope, tuple[Endpoint, ...]]:
-    """The endpoints of each traffic policy that some route follows, without empty ones."""
-    return {
-        route.scope: route.endpoints
-        for frontend in service.frontends
-        for route in frontend.routes
-        if route.endpoints
-    }
 
 
 def _external(words: _Words, routes: Sequence[Route]) -> Iterator[Rule]:
